@@ -1,0 +1,51 @@
+// Gateway: the door from an edge (HTTP, later ZooKeeper's protocol) into the member.
+//
+// One of the five virtual seams; coord/server implements it over the runner, tests fake it. The
+// edge connects once for each client connection, submits requests, and gets deliveries through its
+// Sink, in order. A Sink is never called from inside submit(), subscribe() or connect(), and never
+// after disconnect() returned. Thread rule: all of it on the thread of the connection's executor.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "coord/base/ids.hpp"
+#include "coord/core/request.hpp"
+
+namespace coord::api {
+
+class Sink {
+ public:
+  virtual ~Sink() = default;
+  virtual void deliver(core::Delivery delivery) = 0;
+  // After the last delivery of a turn: the moment to write what has gathered.
+  virtual void flush() = 0;
+};
+
+class Gateway {
+ public:
+  virtual ~Gateway() = default;
+  // `sink` must live until disconnect().
+  [[nodiscard]] virtual ConnectionId connect(Sink& sink) = 0;
+  // Drops the connection's watches and pending requests (writes under way still happen).
+  virtual void disconnect(ConnectionId connection) = 0;
+
+  virtual void submit(core::Request request) = 0;
+  virtual void subscribe(core::Subscribe subscribe) = 0;
+  virtual void unsubscribe(core::Unsubscribe unsubscribe) = 0;
+  virtual void resume(core::ResumeWatch resume) = 0;
+  // A stream that carries this session had earlier bytes acknowledged: renews it, no answer.
+  virtual void touch(const core::SessionCredential& session) = 0;
+
+  // The last applied zxid, for answers that never reach the node (a 404 of a route).
+  [[nodiscard]] virtual Zxid applied() const = 0;
+  // Has this member a leader and caught up: what /readyz says; `why` is for people when not.
+  [[nodiscard]] virtual bool is_ready(std::string& why) const = 0;
+  // Prometheus' text format.
+  [[nodiscard]] virtual std::string metrics() = 0;
+  // 16 bytes from the system's random source, for secrets.
+  [[nodiscard]] virtual session::Secret random_secret() = 0;
+};
+
+}  // namespace coord::api

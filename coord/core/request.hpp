@@ -1,0 +1,419 @@
+// Request and Reply: what an edge (HTTP, ZooKeeper's protocol, the shell) asks of the pure world,
+// and what it gets back. Validated values, no text of any protocol.
+//
+// Every Request gets exactly one Reply with its id, on its connection, unless the connection was
+// dropped. Thread rule: values.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "coord/base/blob.hpp"
+#include "coord/base/code.hpp"
+#include "coord/base/identity.hpp"
+#include "coord/base/ids.hpp"
+#include "session/session.hpp"
+#include "watch/filter.hpp"
+#include "znode/acl.hpp"
+#include "znode/change.hpp"
+#include "znode/stat.hpp"
+
+namespace coord::core {
+
+enum class Consistency : std::uint8_t { linearizable, leader, local };
+
+// "jobs=57" (a lock) or "election:boss=58": checked in apply().
+struct Fence {
+  enum class Kind : std::uint8_t { lock = 1, election = 2 };
+  Kind kind = Kind::lock;
+  std::string name;
+  std::uint64_t token = 0;
+  friend bool operator==(const Fence&, const Fence&) = default;
+};
+
+// Guards of a write (If-Match, version=). Both, if both are set.
+struct WriteGuard {
+  std::optional<Zxid> mzxid;
+  std::optional<std::int32_t> version;
+  friend bool operator==(const WriteGuard&, const WriteGuard&) = default;
+};
+
+// ---- writes: each becomes one log entry
+
+// PUT: set, or create when missing. If the node exists and `mode` was given and differs, or it is
+// an ephemeral of another session: node_exists. A guarded one never creates.
+struct Put {
+  std::string path;
+  Blob value;
+  std::string content_type;
+  std::optional<znode::Mode> mode;
+  std::int64_t ttl_ms = 0;  // > 0: creates a ttl node.
+  bool with_parents = false;
+  bool create_only = false;  // If-None-Match: *. node there: precondition_exists.
+  WriteGuard guard;
+  friend bool operator==(const Put&, const Put&) = default;
+};
+struct Create {
+  std::string path;  // Sequential: the suffix is added to it, and "/a/" is allowed (name: digits).
+  Blob value;
+  std::string content_type;
+  znode::Mode mode = znode::Mode::persistent;
+  bool is_sequential = false;
+  std::int64_t ttl_ms = 0;
+  bool with_parents = false;
+  std::optional<znode::Acl> acl;
+  friend bool operator==(const Create&, const Create&) = default;
+};
+// ZooKeeper's setData: no_node when missing. The transaction op `set`.
+struct Set {
+  std::string path;
+  Blob value;
+  std::string content_type;
+  WriteGuard guard;
+  friend bool operator==(const Set&, const Set&) = default;
+};
+// Adds to a signed 64-bit decimal. invalid: not a number, or overflow. Missing: made with `delta`.
+struct Add {
+  std::string path;
+  std::int64_t delta = 0;
+  WriteGuard guard;
+  friend bool operator==(const Add&, const Add&) = default;
+};
+struct Delete {
+  std::string path;
+  bool is_recursive = false;
+  WriteGuard guard;
+  friend bool operator==(const Delete&, const Delete&) = default;
+};
+// Only inside a transaction: exists, and the guard holds.
+struct Check {
+  std::string path;
+  WriteGuard guard;
+  friend bool operator==(const Check&, const Check&) = default;
+};
+struct SetAcl {
+  std::string path;
+  znode::Acl acl;  // May still hold "auth" entries: apply() resolves them.
+  std::optional<std::int32_t> aversion;
+  friend bool operator==(const SetAcl&, const SetAcl&) = default;
+};
+// Neither bound set: removes the quota.
+struct SetQuota {
+  std::string path;
+  std::optional<std::uint64_t> nodes_max;
+  std::optional<std::uint64_t> bytes_max;
+  friend bool operator==(const SetQuota&, const SetQuota&) = default;
+};
+// Inside a transaction only.
+struct TxnGet {
+  std::string path;
+  friend bool operator==(const TxnGet&, const TxnGet&) = default;
+};
+struct TxnChildren {
+  std::string path;
+  std::uint32_t limit = 1000;
+  friend bool operator==(const TxnChildren&, const TxnChildren&) = default;
+};
+
+using TxnOp = std::variant<TxnGet, TxnChildren, Check, Create, Set, Delete>;
+
+// One comparison: all that are set must hold. A missing node: only `exists == false` holds.
+struct Compare {
+  std::string path;  // Empty for a fence.
+  std::optional<bool> exists;
+  std::optional<Zxid> mzxid;
+  std::optional<std::int32_t> version;
+  std::optional<Blob> value;
+  std::optional<Fence> fence;
+  friend bool operator==(const Compare&, const Compare&) = default;
+};
+
+// All comparisons hold: `then`, else `otherwise`. All or nothing, one revision.
+struct Txn {
+  std::vector<Compare> compare;
+  std::vector<TxnOp> then;
+  std::vector<TxnOp> otherwise;
+  friend bool operator==(const Txn&, const Txn&) = default;
+};
+
+struct OpenSession {
+  std::int64_t ttl_ms = 0;
+  std::string name;
+  std::string address;
+  session::Secret secret{};  // Random bytes from the edge: chance is data.
+  friend bool operator==(const OpenSession&, const OpenSession&) = default;
+};
+// By its owner (the Request's session is the same one: closed) or by an operator (killed).
+struct CloseSession {
+  SessionId id;
+  session::EndReason reason = session::EndReason::closed;
+  friend bool operator==(const CloseSession&, const CloseSession&) = default;
+};
+
+// ---- no log entry
+
+// Renews, answered once the leader has confirmed it. The Request carries the credential; `id` must
+// be the same, unless an operator asks.
+struct Keepalive {
+  SessionId id;
+};
+
+// ---- reads
+
+struct Get {
+  std::string path;
+  bool with_value = true;
+  std::optional<Zxid> at;  // As it was then; compacted, or not_found for a future revision.
+};
+struct GetChildren {
+  std::string path;
+  std::string prefix;
+  std::string after;  // The last name of the page before.
+  std::size_t limit = 1000;
+  bool with_stat = false;
+  bool with_values = false;
+  bool with_system = false;
+};
+struct Walk {
+  std::string path;
+  std::size_t depth = SIZE_MAX;
+  std::string after;      // The last path of the page before.
+  std::size_t limit = 0;  // 0: all, or too_large beyond kWalkNodesMax.
+  bool with_values = false;
+  bool with_system = false;
+};
+inline constexpr std::size_t kWalkNodesMax = 100'000;
+
+struct GetHistory {
+  std::string path;
+  std::size_t limit = 1000;
+  Zxid before;  // None: from the newest on. Newest first.
+};
+struct GetChanges {
+  Zxid from;  // Exclusive.
+  std::size_t limit = 1000;
+  bool with_system = false;
+};
+struct GetAcl {
+  std::string path;
+};
+struct GetQuota {
+  std::string path;
+};
+struct GetSession {
+  SessionId id;
+};
+struct ListSessions {
+  SessionId after;
+  std::size_t limit = 1000;
+};
+struct GetStatus {};
+
+using Operation = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
+                               CloseSession, Keepalive, Get, GetChildren, Walk, GetHistory,
+                               GetChanges, GetAcl, GetQuota, GetSession, ListSessions, GetStatus>;
+
+struct SessionCredential {
+  SessionId id;
+  session::Secret secret{};
+};
+
+struct Request {
+  ConnectionId connection;
+  RequestId id;           // Unique among the connection's requests that are not answered yet.
+  Identities identities;  // Includes ("ip", address); ("super", "") for an operator.
+  std::optional<SessionCredential> session;
+  std::string idempotency_key;     // Empty: none.
+  std::uint64_t request_hash = 0;  // Of method, path, query and body; with a key only.
+  std::vector<Fence> fences;
+  Consistency consistency = Consistency::linearizable;
+  std::optional<std::int64_t> max_staleness_ms;  // For local reads.
+  Zxid min_revision;                             // For local reads: waits until applied.
+  std::int64_t timeout_ms = 10'000;
+  Operation op;
+};
+
+[[nodiscard]] bool is_write(const Operation& op) noexcept;
+
+// ---- results
+
+struct Written {  // Put, Create, Set, Add, Delete, SetAcl
+  std::string path;
+  znode::Stat stat;  // Of a deleted node: the last it had.
+  bool created = false;
+  std::optional<std::int64_t> number;  // Add: the new number.
+};
+struct NodeValue {
+  znode::Stat stat;
+  Blob value;
+  std::string content_type;
+};
+struct ChildEntry {
+  std::string name;
+  NodeValue node;  // As much as was asked for.
+};
+struct ChildList {
+  std::vector<ChildEntry> children;
+  bool is_last = true;  // No page after this one.
+  znode::Stat stat;     // Of the parent.
+};
+struct WalkEntry {
+  std::string path;
+  NodeValue node;
+};
+struct WalkList {
+  std::vector<WalkEntry> nodes;
+  bool is_last = true;
+};
+struct HistoryEntry {
+  Zxid zxid;
+  std::int64_t wall_ms = 0;
+  znode::Change change;
+};
+struct HistoryList {  // GetHistory: newest first. GetChanges: oldest first, whole revisions.
+  std::vector<HistoryEntry> entries;
+  bool is_last = true;
+  Zxid oldest;  // The oldest revision that is retained.
+};
+struct AclView {
+  znode::Acl acl;
+  znode::Stat stat;
+};
+struct QuotaView {
+  std::optional<std::uint64_t> nodes_max;
+  std::optional<std::uint64_t> bytes_max;
+  std::uint64_t nodes = 0;
+  std::uint64_t bytes = 0;
+};
+struct TxnOpResult {
+  std::uint8_t op = 0;  // TxnOp::index().
+  Code code = Code::ok;
+  std::string path;
+  znode::Stat stat;
+  Blob value;                         // get
+  std::string content_type;           // get
+  std::vector<std::string> children;  // children
+};
+struct TxnResult {
+  bool succeeded = false;
+  std::vector<TxnOpResult> results;
+  std::optional<std::uint32_t> failed_op;  // Set on failure: its index in the branch.
+};
+struct SessionOpened {
+  SessionId id;
+  session::Secret secret{};
+  std::int64_t ttl_ms = 0;
+};
+struct KeepaliveResult {
+  std::int64_t remaining_ms = 0;
+};
+struct SessionView {
+  SessionId id;
+  std::string name;
+  std::string address;
+  std::int64_t ttl_ms = 0;
+  std::optional<std::int64_t> remaining_ms;  // Known by the leader only.
+  std::int64_t opened_ms = 0;
+  std::vector<std::string> ephemerals;  // At most 1,000 are listed; `ephemeral_count` counts all.
+  std::size_t ephemeral_count = 0;
+  std::size_t watch_count = 0;  // Of this member.
+};
+struct SessionList {
+  std::vector<SessionView> sessions;
+  bool is_last = true;
+};
+struct Status {
+  MemberId member;
+  std::string cluster;  // UUID.
+  std::string role;     // "leader", "follower", ...
+  MemberId leader;
+  Term term;
+  Index last;
+  Index committed;
+  Index applied;
+  Index checkpointed;
+  std::uint64_t digest = 0;  // At `applied`.
+  std::size_t nodes = 0;
+  std::uint64_t value_bytes = 0;
+  std::size_t sessions = 0;
+  std::size_t watches = 0;
+  std::size_t connections = 0;
+  bool is_ready = false;
+  std::int64_t uptime_ms = 0;
+};
+
+using ResultValue = std::variant<std::monostate, Written, NodeValue, ChildList, WalkList,
+                                 HistoryList, AclView, QuotaView, TxnResult, SessionOpened,
+                                 KeepaliveResult, SessionView, SessionList, Status>;
+
+struct Reply {
+  ConnectionId connection;
+  RequestId id;
+  Code code = Code::ok;
+  std::string detail;  // For people; empty when ok.
+  std::string path;    // The node concerned, on errors.
+  Zxid revision;       // Of a write its own, of a read the one it was served at.
+  Consistency consistency = Consistency::linearizable;
+  std::int64_t staleness_ms = 0;       // Of a local read.
+  std::optional<znode::Stat> present;  // On failed guards: the present stat (ETag, owner).
+  Zxid oldest;                         // With compacted.
+  std::optional<session::EndReason> end_reason;  // With session_expired, when it is known.
+  MemberId leader;                               // With no_leader and the like, when it is known.
+  bool was_applied_before = false;  // The answer of an earlier request with the same key.
+  ResultValue result;               // monostate unless ok (or a failed Txn: its TxnResult).
+};
+
+// ---- watches
+
+struct Subscribe {
+  ConnectionId connection;
+  WatchId watch;
+  watch::Filter filter;
+  std::optional<Zxid> from;   // Exclusive; none: from now on.
+  bool with_initial = false;  // The present state first, as `created` changes of one batch.
+  Identities identities;
+  std::optional<SessionCredential> session;
+  // Linearizable: the stream starts at a revision not older than any answer sent before.
+  Consistency consistency = Consistency::linearizable;
+};
+struct Unsubscribe {
+  ConnectionId connection;
+  WatchId watch;
+};
+// Asks for the next page of a watch that catches up (see WatchState::more).
+struct ResumeWatch {
+  ConnectionId connection;
+  WatchId watch;
+};
+
+// What a watch brings. A batch comes whole in one WatchEvent: the stream's id stands on its end.
+struct WatchEvent {
+  ConnectionId connection;
+  WatchId watch;
+  znode::SharedBatch batch;
+  std::vector<std::uint32_t> wanted;  // Indices into batch->changes; empty: all of them.
+  bool is_initial = false;            // Present state, not a change.
+};
+struct WatchState {
+  enum class Kind : std::uint8_t {
+    opened,   // First of all: the stream goes on from `revision`.
+    more,     // A page was given and there is more: send ResumeWatch when there is room.
+    present,  // The replay has reached `revision` and the watch is live (also after `initial`).
+    ended,    // With `code`: compacted (`oldest` says), session_expired, forbidden, ...
+  };
+  ConnectionId connection;
+  WatchId watch;
+  Kind kind = Kind::opened;
+  Zxid revision;
+  Code code = Code::ok;
+  std::string detail;
+  Zxid oldest;
+};
+
+// Everything that goes to clients leaves in one ordered vector of these: order is data too.
+using Delivery = std::variant<Reply, WatchEvent, WatchState>;
+
+}  // namespace coord::core

@@ -1,0 +1,103 @@
+// Raft: the consensus core of one member (Ongaro, "Consensus: Bridging Theory and Practice", 2014).
+//
+// A function of its inputs: propose, read, step, tick, persisted; take_ready() says what the world
+// must do now. It reads no clock (tick brings the time), draws from a seeded Prng, and writes
+// nothing. A vote or an acknowledgement counts only once what it promises is synced; that includes
+// the candidate's vote for itself and the leader's own share of a quorum: a cluster of one elects
+// itself after its vote is persisted and commits an entry after its own sync.
+//
+// raft.cpp dispatches; raft_election, raft_replication, raft_membership hold the parts; the
+// arithmetic lives in quorum, progress, log and read_queue.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "coord/base/ids.hpp"
+#include "coord/base/prng.hpp"
+#include "coord/base/trace.hpp"
+#include "election/membership.hpp"
+#include "election/message.hpp"
+#include "election/ready.hpp"
+
+namespace coord::election {
+
+enum class Role : std::uint8_t { follower, pre_candidate, candidate, leader, observer, standby };
+
+[[nodiscard]] std::string_view word_of(Role role) noexcept;  // "follower", ...
+
+struct Options {
+  MemberId id;
+  std::int64_t heartbeat_ms = 50;
+  std::int64_t election_timeout_ms = 300;  // Drawn uniformly from [this, 2 * this).
+  std::size_t append_bytes_max = 1 << 20;  // Of one AppendRequest.
+  std::size_t append_entries_max = 4096;
+  std::size_t inflight_max = 64;  // AppendRequests without an answer, for each follower.
+  std::size_t uncommitted_bytes_max = 64 << 20;  // propose() refuses beyond this: overloaded.
+  std::int64_t clock_drift_percent = 10;         // The bound that leases assume.
+  std::uint64_t seed = 1;
+  bool pre_vote = true;
+  bool check_quorum = true;
+};
+
+// What recovery read from the disk.
+struct Restored {
+  HardState hard_state;
+  SnapshotMark snapshot;             // The checkpoint: the log starts after it.
+  Membership membership;             // As of the snapshot (or the initial one).
+  std::vector<SharedEntry> entries;  // Contiguous, from snapshot.index + 1 on (may be empty).
+};
+
+struct Proposed {
+  Term term;
+  Index index;
+};
+enum class ProposeError : std::uint8_t { not_leader, overloaded, transferring };
+
+class Raft {
+ public:
+  Raft(Options options, Restored restored, TraceSink& trace);
+  ~Raft();
+
+  // ---- inputs
+  // The member's monotonic time, never going back. Call it at least every heartbeat_ms / 2.
+  void tick(std::int64_t now_ms);
+  void step(const Message& message);
+  // Appends to the log of the leader; the outcome comes with Ready::committed, or never.
+  [[nodiscard]] std::variant<Proposed, ProposeError> propose(EntryKind kind, std::string payload);
+  // A linearizable read (thesis, section 6.4): answered by exactly one ReadGrant with this id.
+  void read(ReadId read);
+  // Everything up to Persist `number` is synced.
+  void persisted(std::uint64_t number);
+  // Entries up to `index` are in the checkpoint: those that no follower needs may be forgotten.
+  void compact(Index index);
+
+  // ---- output: all that has gathered since the last call.
+  [[nodiscard]] Ready take_ready();
+
+  // ---- queries
+  [[nodiscard]] Role role() const noexcept;
+  [[nodiscard]] Term term() const noexcept;
+  [[nodiscard]] MemberId leader() const noexcept;  // None while it is not known.
+  [[nodiscard]] Index last_index() const noexcept;
+  [[nodiscard]] Index committed() const noexcept;
+  [[nodiscard]] Index first_index() const noexcept;  // Of the log in memory.
+  [[nodiscard]] const Membership& membership() const noexcept;
+  // May this leader confirm touches, expire sessions and serve lease reads at `now_ms`? True only
+  // within the lease that a quorum's promises give, counted from sending, less the drift bound, and
+  // once an entry of the own term is committed. A cluster of one: while it is the leader.
+  [[nodiscard]] bool has_lease(std::int64_t now_ms) const noexcept;
+  // When tick() is wanted next.
+  [[nodiscard]] std::int64_t next_deadline_ms() const noexcept;
+  void check_invariants() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace coord::election
