@@ -75,7 +75,7 @@ struct Set {
   WriteGuard guard;
   friend bool operator==(const Set&, const Set&) = default;
 };
-// Adds to a signed 64-bit decimal. invalid: not a number, or overflow. Missing: made with `delta`.
+// Adds to a signed 64-bit decimal. invalid: not a number, or overflow. Never creates.
 struct Add {
   std::string path;
   std::int64_t delta = 0;

@@ -1,0 +1,172 @@
+#include "coord/core/changes.hpp"
+
+#include <algorithm>
+#include <memory>
+
+#include "coord/base/checksum.hpp"
+#include "coord/base/codec.hpp"
+#include "coord/base/overloaded.hpp"
+
+namespace coord::core {
+namespace {
+
+constexpr std::size_t kChangeKeyBytes = 12;
+constexpr std::size_t kPathKeyBytes = 20;
+
+void append_ordinal(std::string& out, std::uint32_t ordinal) {
+  for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(ordinal >> shift));
+}
+
+StoreAnswer read_changes(const ReadChanges& ask, const StoreReader& reader) {
+  StoreAnswer answer;
+  answer.through = ask.from;
+  std::shared_ptr<znode::ChangeBatch> open;
+  std::size_t bytes = 0;
+  bool is_full = false;
+  std::string damage;
+  answer.error = reader.scan(
+      Table::changes, change_key(ask.from, UINT32_MAX), change_key(ask.through, UINT32_MAX),
+      [&](std::string_view key, std::string_view record) {
+        if (key.size() != kChangeKeyBytes) {
+          damage = "a change record has a malformed key";
+          return false;
+        }
+        const Zxid zxid(read_big_endian(key));
+        if (open && open->zxid != zxid) {
+          answer.through = open->zxid;
+          bytes += znode::bytes_of(*open);
+          answer.batches.push_back(std::move(open));
+          open = nullptr;
+          is_full = bytes >= ask.bytes_max || answer.batches.size() >= ask.batches_max;
+          if (is_full) return false;
+        }
+        if (!open) {
+          open = std::make_shared<znode::ChangeBatch>();
+          open->zxid = zxid;
+        }
+        if (!decode_stored(record, open->wall_ms, open->changes.emplace_back())) {
+          damage = fmt::format("the change record at revision {} is malformed", zxid);
+          return false;
+        }
+        return true;
+      });
+  if (!damage.empty()) answer.error = damage;
+  if (!answer.error.empty()) return answer;
+  if (is_full) return answer;
+  if (open) answer.batches.push_back(std::move(open));
+  answer.through = ask.through;
+  return answer;
+}
+
+// The changes of one path whose zxids are given, in that order, read from the table of changes.
+std::string read_entries(const std::vector<std::string>& keys, const std::string& path,
+                         const StoreReader& reader, std::vector<HistoryEntry>& out) {
+  for (const auto& key : keys) {
+    std::optional<std::string> record;
+    if (auto error = reader.get(Table::changes, key, record); !error.empty()) return error;
+    if (!record) continue;  // Trimmed between the two reads.
+    HistoryEntry entry;
+    entry.zxid = Zxid(read_big_endian(key));
+    if (!decode_stored(*record, entry.wall_ms, entry.change)) {
+      return fmt::format("the change record at revision {} is malformed", entry.zxid);
+    }
+    if (entry.change.path == path) out.push_back(std::move(entry));
+  }
+  return {};
+}
+
+StoreAnswer read_history(const ReadHistory& ask, const StoreReader& reader) {
+  StoreAnswer answer;
+  answer.through = ask.through;
+  const auto hash = path_hash(ask.path);
+  const auto last =
+      ask.before && ask.before.previous() < ask.through ? ask.before.previous() : ask.through;
+  // The index is in ascending order and the newest are wanted: gather the keys, keep the last ones.
+  std::vector<std::string> keys;
+  answer.error = reader.scan(Table::change_paths, change_path_key(hash, Zxid(), 0),
+                             change_path_key(hash, last, UINT32_MAX),
+                             [&](std::string_view key, std::string_view) {
+                               if (key.size() == kPathKeyBytes) keys.emplace_back(key.substr(8));
+                               return true;
+                             });
+  if (!answer.error.empty()) return answer;
+  std::reverse(keys.begin(), keys.end());
+  if (keys.size() > ask.limit) {
+    // Never cut one revision in half: the next page starts below the last whole one.
+    auto end = ask.limit;
+    while (end < keys.size() && keys[end].compare(0, 8, keys[ask.limit - 1], 0, 8) == 0) ++end;
+    answer.is_last = end == keys.size();
+    keys.resize(end);
+  }
+  answer.error = read_entries(keys, ask.path, reader, answer.entries);
+  return answer;
+}
+
+StoreAnswer read_first_after(const ReadFirstAfter& ask, const StoreReader& reader) {
+  StoreAnswer answer;
+  answer.through = ask.through;
+  const auto hash = path_hash(ask.path);
+  std::vector<std::string> keys;
+  // A few keys, since another path may have the same hash.
+  answer.error = reader.scan(Table::change_paths, change_path_key(hash, ask.after, UINT32_MAX),
+                             change_path_key(hash, ask.through, UINT32_MAX),
+                             [&](std::string_view key, std::string_view) {
+                               if (key.size() == kPathKeyBytes) keys.emplace_back(key.substr(8));
+                               return keys.size() < 64;
+                             });
+  if (!answer.error.empty()) return answer;
+  answer.error = read_entries(keys, ask.path, reader, answer.entries);
+  if (answer.entries.size() > 1) answer.entries.resize(1);
+  return answer;
+}
+
+}  // namespace
+
+std::uint64_t path_hash(std::string_view path) noexcept { return checksum(path, 0x70617468); }
+
+std::string change_key(Zxid zxid, std::uint32_t ordinal) {
+  std::string key;
+  append_big_endian(key, zxid.value());
+  append_ordinal(key, ordinal);
+  return key;
+}
+
+std::string change_path_key(std::uint64_t hash, Zxid zxid, std::uint32_t ordinal) {
+  std::string key;
+  key.reserve(kPathKeyBytes);
+  append_big_endian(key, hash);
+  append_big_endian(key, zxid.value());
+  append_ordinal(key, ordinal);
+  return key;
+}
+
+std::string encode_stored(const znode::ChangeBatch& batch, std::size_t ordinal) {
+  const auto& change = batch.changes[ordinal];
+  std::string bytes;
+  bytes.reserve(128 + change.path.size() + change.value.size() + change.prev_value.size());
+  append_big_endian(bytes, path_hash(change.path));
+  Writer out(bytes);
+  out.svarint(batch.wall_ms);
+  znode::encode(change, out);
+  return bytes;
+}
+
+bool decode_stored(std::string_view bytes, std::int64_t& wall_ms, znode::Change& change) {
+  if (bytes.size() < 8) return false;
+  Reader in(bytes.substr(8));
+  wall_ms = in.svarint();
+  change = znode::decode_change(in);
+  return in.done() && read_big_endian(bytes) == path_hash(change.path);
+}
+
+StoreAnswer answer(const StoreRead& read, const StoreReader& reader) {
+  auto found = std::visit(
+      Overloaded{[&](const ReadChanges& ask) { return read_changes(ask, reader); },
+                 [&](const ReadHistory& ask) { return read_history(ask, reader); },
+                 [&](const ReadFirstAfter& ask) { return read_first_after(ask, reader); }},
+      read.question);
+  found.token = read.token;
+  return found;
+}
+
+}  // namespace coord::core

@@ -1,0 +1,68 @@
+// Command: what a log entry asks of the state machine. The payload of EntryKind::command.
+//
+// The leader stamps it with the times and encodes it; every member decodes and applies it alike.
+// Versioned: a member that meets an unknown version stops, it never skips. Passwords are never in
+// it, only identities.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+#include "coord/base/identity.hpp"
+#include "coord/base/ids.hpp"
+#include "coord/core/request.hpp"
+
+namespace coord::core {
+
+// Proposed by a leader whose clock says that these sessions have run out.
+struct ExpireSessions {
+  std::vector<SessionId> sessions;
+  friend bool operator==(const ExpireSessions&, const ExpireSessions&) = default;
+};
+// Proposed by a leader for containers and ttl nodes that are due; apply() checks again.
+struct Reap {
+  std::vector<std::string> paths;
+  friend bool operator==(const Reap&, const Reap&) = default;
+};
+// The first leader's first command: the cluster's identity, and each member's disk.
+struct Bootstrap {
+  struct Disk {
+    MemberId member;
+    std::uint64_t disk_id = 0;
+    friend bool operator==(const Disk&, const Disk&) = default;
+  };
+  std::string cluster;  // A UUID in its text form.
+  std::vector<Disk> disks;
+  friend bool operator==(const Bootstrap&, const Bootstrap&) = default;
+};
+
+using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
+                             CloseSession, ExpireSessions, Reap, Bootstrap>;
+
+inline constexpr std::uint8_t kCommandVersion = 1;
+
+struct Command {
+  std::int64_t service_ms = 0;  // Replicated time: deadlines follow it.
+  std::int64_t wall_ms = 0;     // Only shown.
+  SessionId session;            // Who acts; none if no session was named.
+  Identities identities;
+  std::string idempotency_key;
+  std::uint64_t request_hash = 0;
+  std::vector<Fence> fences;
+  WriteOp op;
+  friend bool operator==(const Command&, const Command&) = default;
+};
+
+[[nodiscard]] std::string encode(const Command& command);
+
+enum class DecodeError : std::uint8_t { none, malformed, unknown_version };
+// Allocates nothing beyond what the bytes hold.
+[[nodiscard]] DecodeError decode(std::string_view bytes, Command& command);
+
+// The write that a request asks for. Requires: is_write(op).
+[[nodiscard]] WriteOp write_op_of(Operation&& op);
+
+}  // namespace coord::core

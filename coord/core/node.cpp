@@ -1,0 +1,407 @@
+#include "coord/core/node.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "coord/base/check.hpp"
+#include "coord/base/overloaded.hpp"
+#include "coord/core/reads.hpp"
+
+namespace coord::core {
+namespace {
+
+// Waiting requests are looked through so often for deadlines that have passed.
+constexpr std::int64_t kSweepMs = 50;
+// A turn that comes so late means that this member stalled: it blames no client for that time.
+constexpr std::int64_t kStallMs = 300;
+// Sessions and nodes that one entry lets go at most, so that no apply() takes long.
+constexpr std::size_t kExpireStep = 1'000;
+constexpr std::size_t kReapStep = 1'000;
+
+}  // namespace
+
+Node::Node(NodeOptions options, NodeState restored, TraceSink& trace)
+    : options_(std::move(options)),
+      trace_(trace),
+      state_(std::move(restored.state)),
+      raft_(options_.raft, std::move(restored.log), trace),
+      history_(options_.watches, state_.applied()),
+      hub_(options_.watches),
+      retention_(std::move(restored.retention)),
+      checkpointed_(index_of(state_.applied())),
+      previous_checkpoint_(checkpointed_) {
+  history_.set_stored(state_.applied());
+}
+
+std::size_t Node::pending_count() const noexcept {
+  return pending_.size() + delayed_writes_.size() + parked_.size() + store_waits_.size();
+}
+
+// ---------------------------------------------------------------- events
+
+void Node::step(Event event) {
+  std::visit([this](auto& e) { on(e); }, event);
+}
+
+void Node::on(ClientRequest& event) {
+  auto& request = event.request;
+  if (is_write(request.op)) {
+    write(std::move(request));
+  } else {
+    read(std::move(request));
+  }
+}
+
+void Node::on(Subscribe& event) {
+  if (event.consistency == Consistency::local) {
+    open_watch(std::move(event));
+  } else {
+    wait_for_grant(std::move(event));
+  }
+}
+
+void Node::on(Unsubscribe& event) {
+  hub_.unsubscribe(event.connection, event.watch);
+  forget_watch({event.connection, event.watch});
+}
+
+void Node::on(ResumeWatch& event) { page_watch({event.connection, event.watch}); }
+
+void Node::on(Disconnected& event) {
+  const auto id = event.connection;
+  hub_.drop_connection(id);
+  std::vector<WatchKey> gone;
+  for (const auto& [key, info] : watches_) {
+    if (key.first == id) gone.push_back(key);
+  }
+  for (const auto& key : gone) forget_watch(key);
+  pending_.drop_connection(id);
+  const auto is_theirs = [id](const Waiting& waiting) {
+    return std::visit([id](const auto& w) { return w.connection == id; }, waiting);
+  };
+  std::erase_if(read_batch_, is_theirs);
+  for (auto& group : granted_wait_) std::erase_if(group.waiting, is_theirs);
+  std::erase_if(parked_, [&](const auto& entry) { return is_theirs(entry.second.waiting); });
+  std::erase_if(delayed_writes_, [id](const auto& entry) { return entry.first.connection == id; });
+  std::erase_if(store_waits_, [id](const auto& entry) {
+    return std::visit(Overloaded{[id](const Request& r) { return r.connection == id; },
+                                 [id](const WatchKey& key) { return key.first == id; }},
+                      entry.second.who);
+  });
+}
+
+void Node::on(Touched& event) {
+  if (state_.sessions().check(event.session.id, event.session.secret) == Code::ok) {
+    touch(event.session.id);
+  }
+}
+
+void Node::on(PeerMessage& event) { raft_.step(event.message); }
+
+void Node::on(PeerDown&) {}
+
+void Node::on(Persisted& event) { raft_.persisted(event.number); }
+
+void Node::on(DiskFull& event) {
+  if (event.is_full == is_disk_full_) return;
+  is_disk_full_ = event.is_full;
+  trace_.trace(Note{event.is_full ? Note::Level::error : Note::Level::info,
+                    event.is_full ? "the disk is full: writes are refused until there is room"
+                                  : "the disk takes writes again"});
+}
+
+void Node::on(Checkpointed& event) {
+  COORD_CHECK(is_checkpointing_ && event.index == checkpoint_under_way_,
+              "the checkpoint that ended is the one under way", event.index);
+  is_checkpointing_ = false;
+  previous_checkpoint_ = std::exchange(checkpointed_, event.index);
+  COORD_CHECK(checkpointed_ <= index_of(state_.applied()), "a checkpoint is of applied entries");
+  history_.set_stored(zxid_of(checkpointed_));
+  raft_.compact(checkpointed_);
+  // LMDB may fall back to its older meta page: the log is kept back to the second last checkpoint.
+  recycle_ = previous_checkpoint_;
+  auto delayed = std::exchange(delayed_writes_, {});
+  for (auto& [request, deadline] : delayed) {
+    request.timeout_ms = std::max<std::int64_t>(0, deadline - now_.mono_ms);
+    write(std::move(request));
+  }
+}
+
+void Node::on(StoreAnswered& event) {
+  auto at = store_waits_.find(event.answer.token);
+  if (at == store_waits_.end()) return;  // Its connection or its time has gone.
+  auto wait = std::move(at->second);
+  store_waits_.erase(at);
+  std::visit(Overloaded{[&](Request& request) {
+                          if (!event.answer.error.empty()) {
+                            refuse(request, Code::internal, event.answer.error);
+                            return;
+                          }
+                          if (std::holds_alternative<GetHistory>(request.op)) {
+                            finish_history(std::move(request), std::move(event.answer));
+                          } else if (std::holds_alternative<GetChanges>(request.op)) {
+                            finish_changes(std::move(request), std::move(event.answer));
+                          } else {
+                            finish_at(std::move(request), std::move(event.answer));
+                          }
+                        },
+                        [&](const WatchKey& key) {
+                          auto info = watches_.find(key);
+                          if (info == watches_.end()) return;
+                          info->second.is_reading_store = false;
+                          if (!event.answer.error.empty()) {
+                            end_watch(key, Code::internal, event.answer.error);
+                            return;
+                          }
+                          std::vector<watch::Event> events;
+                          hub_.page_stored(key.first, key.second, event.answer.batches,
+                                           event.answer.through, events);
+                          emit(events);
+                          state_of_watch(key, WatchState::Kind::more, event.answer.through);
+                        }},
+             wait.who);
+}
+
+void Node::on(Tick& event) {
+  COORD_CHECK(event.mono_ms >= now_.mono_ms, "monotonic time does not go back");
+  const auto gap = event.mono_ms - now_.mono_ms;
+  if (now_.mono_ms > 0 && gap > kStallMs) {
+    // What clients sent meanwhile lies unread in the sockets: the time away does not count.
+    hold_expiry_until_ms_ = event.mono_ms + gap;
+    trace_.trace(Note{Note::Level::warn, fmt::format("stalled for {} ms", gap)});
+  }
+  now_ = event;
+  raft_.tick(event.mono_ms);
+  if (raft_.has_lease(event.mono_ms)) fresh_ms_ = event.mono_ms;
+  if (event.mono_ms >= next_sweep_ms_) {
+    next_sweep_ms_ = event.mono_ms + kSweepMs;
+    expire_waiting();
+  }
+}
+
+void Node::expire_waiting() {
+  for (const auto& waiter : pending_.expire(now_.mono_ms)) {
+    Outcome outcome;
+    outcome.code = Code::outcome_unknown;
+    outcome.detail = "the write was not confirmed in time; it may still take effect";
+    outcome.revision = state_.applied();
+    deliver(reply_of(waiter.connection, waiter.request, std::move(outcome)));
+  }
+  const auto late = [this](std::int64_t deadline) { return deadline <= now_.mono_ms; };
+  while (!delayed_writes_.empty() && late(delayed_writes_.front().second)) {
+    refuse(delayed_writes_.front().first, Code::overloaded, "the store is behind");
+    delayed_writes_.pop_front();
+  }
+  std::erase_if(parked_, [&](auto& entry) {
+    if (!late(entry.second.deadline_ms)) return false;
+    if (auto* request = std::get_if<Request>(&entry.second.waiting)) {
+      refuse(
+          *request, Code::behind,
+          fmt::format("this member has applied {} and not yet {}", state_.applied(), entry.first));
+    }
+    return true;
+  });
+  std::erase_if(store_waits_, [&](auto& entry) {
+    auto* request = std::get_if<Request>(&entry.second.who);
+    if (request == nullptr || !late(entry.second.deadline_ms)) return false;
+    refuse(*request, Code::overloaded, "the store did not answer in time");
+    return true;
+  });
+}
+
+// ---------------------------------------------------------------- effects
+
+Effects Node::take_effects() {
+  wants_turn_ = false;
+  follow_role();
+  propose_due();
+  if (!read_batch_.empty()) {
+    last_read_ = last_read_.next();
+    granted_wait_.push_back({last_read_, std::exchange(read_batch_, {})});
+    raft_.read(last_read_);
+  }
+  auto ready = raft_.take_ready();
+  for (const auto& entry : ready.committed) apply(entry);
+  for (const auto& grant : ready.read_grants) {
+    const auto group = std::find_if(granted_wait_.begin(), granted_wait_.end(),
+                                    [&](const auto& g) { return g.read == grant.read; });
+    COORD_CHECK(group != granted_wait_.end(), "a grant answers a read", grant.read);
+    auto waiting = std::move(group->waiting);
+    granted_wait_.erase(group);
+    for (auto& one : waiting) {
+      if (grant.granted) {
+        park(grant.index, std::move(one));
+      } else if (auto* request = std::get_if<Request>(&one)) {
+        refuse(*request, Code::no_leader, "there is no leader to ask");
+      } else {
+        const auto& subscribe = std::get<Subscribe>(one);
+        end_watch({subscribe.connection, subscribe.watch}, Code::no_leader,
+                  "there is no leader to ask");
+      }
+    }
+  }
+  follow_role();
+  maybe_checkpoint();
+
+  Effects effects;
+  effects.messages = std::move(ready.messages);
+  effects.persist = std::move(ready.persist);
+  effects.messages_after_persist = std::move(ready.messages_after_persist);
+  effects.deliveries = std::exchange(deliveries_, {});
+  effects.store_reads = std::exchange(store_reads_, {});
+  effects.recycle = std::exchange(recycle_, std::nullopt);
+  if (checkpoint_under_way_ > checkpointed_ && !is_checkpointing_) {
+    is_checkpointing_ = true;
+    last_checkpoint_ms_ = now_.mono_ms;
+    log_bytes_ = 0;
+    effects.checkpoint = state_.take_checkpoint();
+    retention_.close_step(options_.retention);
+    effects.checkpoint->trim_changes_below = retention_.floor();
+    effects.checkpoint->records.put(Table::meta, Retention::kKey, retention_.encode());
+  }
+  return effects;
+}
+
+void Node::maybe_checkpoint() {
+  if (is_checkpointing_ || index_of(state_.applied()) <= checkpointed_) return;
+  const auto& policy = options_.checkpoint;
+  const auto& dirty = state_.dirty();
+  const bool is_due = dirty.size() >= policy.records_max || dirty.bytes() >= policy.bytes_max ||
+                      log_bytes_ >= policy.log_bytes_max ||
+                      now_.mono_ms - last_checkpoint_ms_ >= policy.interval_ms;
+  // An interval alone does not make an idle member write: no-ops leave nothing dirty.
+  if (is_due && !dirty.empty()) checkpoint_under_way_ = index_of(state_.applied());
+}
+
+bool Node::is_backlogged() const noexcept {
+  const auto& policy = options_.checkpoint;
+  return is_checkpointing_ &&
+         (state_.dirty().size() >= policy.records_max * policy.backlog_factor ||
+          state_.dirty().bytes() >= policy.bytes_max * policy.backlog_factor);
+}
+
+void Node::apply(const election::SharedEntry& entry) {
+  auto applied = state_.apply(*entry);
+  log_bytes_ += entry->payload.size();
+  for (const auto id : applied.opened) {
+    const auto* session = state_.sessions().find(id);
+    COORD_CHECK(session != nullptr, "an opened session is there", id);
+    if (was_leader_) expiry_.touch(id, session->ttl_ms, now_.mono_ms);
+    trace_.trace(coord::SessionOpened{id, session->ttl_ms});
+  }
+  if (applied.batch) {
+    retention_.add(applied.batch->zxid, applied.batch->changes.size(),
+                   znode::bytes_of(*applied.batch));
+    history_.append(applied.batch);
+    std::vector<watch::Event> events;
+    hub_.publish(applied.batch, events);
+    emit(events);
+  }
+  for (const auto& [id, reason] : applied.ended) {
+    expiry_.remove(id);
+    expiring_.erase(id);
+    end_watches_of(id);
+    trace_.trace(SessionEnded{id, session::word_of(reason), 0});
+  }
+  if (const auto waiter = pending_.take(entry->index)) {
+    deliver(reply_of(waiter->connection, waiter->request, std::move(applied.outcome)));
+  }
+  while (!parked_.empty() && parked_.begin()->first <= entry->index) {
+    auto parked = std::move(parked_.begin()->second);
+    parked_.erase(parked_.begin());
+    serve_waiting(std::move(parked.waiting));
+  }
+}
+
+void Node::follow_role() {
+  const bool is_leader = raft_.role() == election::Role::leader;
+  if (is_leader == was_leader_) return;
+  was_leader_ = is_leader;
+  expiry_.clear();
+  expiring_.clear();
+  reap_index_ = Index();
+  if (is_leader) {
+    // Every session gets one full timeout; service time goes on from where it stands.
+    state_.sessions().list(SessionId(), [this](const session::Session& session) {
+      expiry_.touch(session.id, session.ttl_ms, now_.mono_ms);
+      return true;
+    });
+    service_base_ms_ = state_.service_ms();
+    mono_base_ms_ = now_.mono_ms;
+    if (state_.cluster().empty() && !options_.cluster.empty()) {
+      propose(Bootstrap{options_.cluster, {{options_.raft.id, options_.disk_id}}});
+    }
+    wants_turn_ = true;
+    return;
+  }
+  for (const auto& waiter : pending_.take_all()) {
+    Outcome outcome;
+    outcome.code = Code::outcome_unknown;
+    outcome.detail = "this member lost its leadership; the write may still take effect";
+    outcome.revision = state_.applied();
+    deliver(reply_of(waiter.connection, waiter.request, std::move(outcome)));
+  }
+}
+
+void Node::propose_due() {
+  if (!was_leader_) return;
+  if (now_.mono_ms >= hold_expiry_until_ms_ && raft_.has_lease(now_.mono_ms)) {
+    auto due = expiry_.due(now_.mono_ms, kExpireStep);
+    if (!due.empty()) {
+      for (const auto id : due) expiring_[id] = raft_.last_index().next();
+      propose(ExpireSessions{std::move(due)});
+    }
+  }
+  if (index_of(state_.applied()) < reap_index_) return;  // The last one is not applied yet.
+  const auto soonest = state_.tree().next_deadline();
+  if (!soonest || *soonest > service_now()) return;
+  auto paths = state_.tree().due(service_now(), kReapStep);
+  if (paths.empty()) return;
+  reap_index_ = raft_.last_index().next();
+  propose(Reap{std::move(paths)});
+}
+
+// ---------------------------------------------------------------- queries
+
+Status Node::status() const {
+  Status status;
+  status.member = options_.raft.id;
+  status.cluster = state_.cluster();
+  status.role = election::word_of(raft_.role());
+  status.leader = raft_.leader();
+  status.term = raft_.term();
+  status.last = raft_.last_index();
+  status.committed = raft_.committed();
+  status.applied = index_of(state_.applied());
+  status.checkpointed = checkpointed_;
+  status.digest = state_.digest();
+  status.nodes = state_.tree().node_count();
+  status.value_bytes = state_.tree().value_bytes();
+  status.sessions = state_.sessions().size();
+  status.watches = hub_.size();
+  std::string why;
+  status.is_ready = is_ready(why);
+  return status;
+}
+
+bool Node::is_ready(std::string& why) const {
+  if (!raft_.leader()) {
+    why = "there is no leader";
+    return false;
+  }
+  if (state_.cluster().empty()) {
+    why = "the cluster has no identity yet";
+    return false;
+  }
+  if (raft_.committed() > index_of(state_.applied())) {
+    why = "committed entries are not applied yet";
+    return false;
+  }
+  if (is_disk_full_) {
+    why = "the disk is full";
+    return false;
+  }
+  return true;
+}
+
+}  // namespace coord::core

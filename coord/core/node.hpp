@@ -1,0 +1,208 @@
+// Node: one member as a function. step(Event) changes memory; take_effects() says what the world
+// must now do. Nothing in it waits, reads a clock, rolls an unseeded die, opens a file or logs.
+//
+// It holds the parts and routes between them: Raft (order), StateMachine (truth), History and Hub
+// (watches), Expiry (the leader's view of who is alive), Pending (who waits for what). A decision
+// on domain data belongs into one of those.
+//
+// Invariants between calls (invariants.hpp): applied <= committed; checkpointed <= applied; every
+// request is answered exactly once, or its connection is gone; a reply to a write comes from
+// apply() and from nowhere else.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "coord/base/limits.hpp"
+#include "coord/base/trace.hpp"
+#include "coord/core/effects.hpp"
+#include "coord/core/pending.hpp"
+#include "coord/core/retention.hpp"
+#include "coord/core/state_machine.hpp"
+#include "election/raft.hpp"
+#include "session/expiry.hpp"
+#include "watch/history.hpp"
+#include "watch/hub.hpp"
+
+namespace coord::core {
+
+// When a checkpoint is due: at the first of these bounds.
+struct CheckpointPolicy {
+  std::size_t records_max = 100'000;
+  std::size_t bytes_max = 24 * kMiB;
+  std::int64_t interval_ms = 15'000;
+  std::size_t log_bytes_max = 192 * kMiB;  // Of entries since the last one.
+  // While a checkpoint is under way and the next one has grown to this many times the bounds,
+  // writes wait: the store is behind, and memory must not grow.
+  std::size_t backlog_factor = 3;
+};
+
+struct NodeOptions {
+  election::Options raft;
+  RequestLimits requests;
+  WatchLimits watches;
+  CheckpointPolicy checkpoint;
+  RetentionPolicy retention;
+  std::string cluster;        // The UUID that a first leader proposes.
+  std::uint64_t disk_id = 0;  // Of this member's disk.
+};
+
+// What recovery hands to a new Node.
+struct NodeState {
+  StateMachine state;
+  election::Restored log;
+  Retention retention;
+};
+
+class Node {
+ public:
+  Node(NodeOptions options, NodeState restored, TraceSink& trace);
+
+  void step(Event event);
+  [[nodiscard]] Effects take_effects();
+  // True if take_effects() left work that needs no new event.
+  [[nodiscard]] bool wants_turn() const noexcept { return wants_turn_; }
+
+  [[nodiscard]] const StateMachine& state() const noexcept { return state_; }
+  [[nodiscard]] const election::Raft& raft() const noexcept { return raft_; }
+  [[nodiscard]] const watch::History& history() const noexcept { return history_; }
+  [[nodiscard]] Index checkpointed() const noexcept { return checkpointed_; }
+  [[nodiscard]] std::size_t watch_count() const noexcept { return hub_.size(); }
+  [[nodiscard]] std::size_t pending_count() const noexcept;
+  [[nodiscard]] Status status() const;
+  // Serves this member as it should? `why` is for people when not.
+  [[nodiscard]] bool is_ready(std::string& why) const;
+
+ private:
+  friend class Invariants;
+  using WatchKey = std::pair<ConnectionId, WatchId>;
+  // A read or a subscription that waits: for a read grant, for an index, for the store.
+  using Waiting = std::variant<Request, Subscribe>;
+  struct WaitingGroup {
+    ReadId read;
+    std::vector<Waiting> waiting;
+  };
+  struct Parked {
+    Waiting waiting;
+    std::int64_t deadline_ms = 0;
+  };
+  struct StoreWait {
+    std::variant<Request, WatchKey> who;
+    std::int64_t deadline_ms = 0;
+  };
+  struct WatchInfo {
+    Identities identities;
+    std::optional<SessionCredential> session;
+    bool is_reading_store = false;
+  };
+
+  // node.cpp: events in, effects out.
+  void on(ClientRequest& event);
+  void on(Subscribe& event);
+  void on(Unsubscribe& event);
+  void on(ResumeWatch& event);
+  void on(Disconnected& event);
+  void on(Touched& event);
+  void on(PeerMessage& event);
+  void on(PeerDown& event);
+  void on(Persisted& event);
+  void on(DiskFull& event);
+  void on(Checkpointed& event);
+  void on(StoreAnswered& event);
+  void on(Tick& event);
+  void apply(const election::SharedEntry& entry);
+  void follow_role();
+  void maybe_checkpoint();
+  void expire_waiting();
+
+  // node_requests.cpp: writes, sessions, reads.
+  [[nodiscard]] bool is_admitted(const Request& request, Reply& reply) const;
+  [[nodiscard]] Code check_session(const SessionCredential& session, Reply& reply) const;
+  void write(Request&& request);
+  void propose(WriteOp op);
+  void propose_due();
+  void read(Request&& request);
+  void wait_for_grant(Waiting waiting);
+  void park(Index index, Waiting waiting);
+  void serve_waiting(Waiting&& waiting);
+  void serve_read(Request&& request);
+  void serve_history(Request&& request);
+  void serve_changes(Request&& request);
+  void serve_at(Request&& request);
+  void serve_sessions(const Request& request, Reply& reply) const;
+  void finish_history(Request&& request, StoreAnswer&& found);
+  void finish_changes(Request&& request, StoreAnswer&& found);
+  void finish_at(Request&& request, StoreAnswer&& found);
+  void keepalive(Request&& request);
+  [[nodiscard]] SessionView view_of(const session::Session& session, bool with_nodes) const;
+  void ask_store(StoreQuestion question, std::variant<Request, WatchKey> who,
+                 std::int64_t deadline_ms);
+  [[nodiscard]] Reply reply_to(const Request& request) const;
+  void refuse(const Request& request, Code code, std::string detail);
+  void deliver(Reply reply) { deliveries_.emplace_back(std::move(reply)); }
+  void touch(SessionId id);
+  [[nodiscard]] std::int64_t service_now() const noexcept;
+  [[nodiscard]] std::int64_t staleness_ms() const noexcept;
+  [[nodiscard]] bool is_backlogged() const noexcept;
+
+  // node_watches.cpp
+  void open_watch(Subscribe&& subscribe);
+  void send_initial(const Subscribe& subscribe);
+  void page_watch(WatchKey key);
+  void emit(std::vector<watch::Event>& events);
+  void end_watch(WatchKey key, Code code, std::string detail);
+  void end_watches_of(SessionId session);
+  void state_of_watch(WatchKey key, WatchState::Kind kind, Zxid revision);
+  void forget_watch(WatchKey key);
+
+  NodeOptions options_;
+  TraceSink& trace_;
+  StateMachine state_;
+  election::Raft raft_;
+  watch::History history_;
+  watch::Hub hub_;
+  session::Expiry expiry_;
+  Pending pending_;
+  Retention retention_;
+  Tick now_;
+
+  std::vector<Delivery> deliveries_;
+  std::vector<Waiting> read_batch_;  // Share the next read id.
+  std::deque<WaitingGroup> granted_wait_;
+  std::multimap<Index, Parked> parked_;  // Until applied.
+  std::map<std::uint64_t, StoreWait> store_waits_;
+  std::vector<StoreRead> store_reads_;
+  std::deque<std::pair<Request, std::int64_t>> delayed_writes_;  // While the store is behind.
+  absl::flat_hash_map<WatchKey, WatchInfo> watches_;
+  absl::flat_hash_map<SessionId, std::vector<WatchKey>> watches_of_session_;
+  absl::flat_hash_map<SessionId, Index> expiring_;  // Proposed to end, not applied yet.
+
+  std::optional<Index> recycle_;
+  Index checkpointed_;
+  Index previous_checkpoint_;
+  bool is_checkpointing_ = false;
+  Index checkpoint_under_way_;
+  std::int64_t last_checkpoint_ms_ = 0;
+  std::size_t log_bytes_ = 0;  // Of payloads applied since the last checkpoint.
+  Index reap_index_;           // The last Reap that was proposed.
+  ReadId last_read_;
+  std::uint64_t last_token_ = 0;
+  bool was_leader_ = false;
+  bool is_disk_full_ = false;
+  bool wants_turn_ = false;
+  std::int64_t service_base_ms_ = 0;  // Service time and monotonic time when leadership began.
+  std::int64_t mono_base_ms_ = 0;
+  std::int64_t hold_expiry_until_ms_ = 0;
+  std::int64_t fresh_ms_ = 0;  // When this member last knew that it was up to date.
+  std::int64_t next_sweep_ms_ = 0;
+};
+
+}  // namespace coord::core

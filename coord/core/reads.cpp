@@ -1,0 +1,166 @@
+#include "coord/core/reads.hpp"
+
+#include <algorithm>
+
+#include "coord/base/check.hpp"
+#include "coord/base/overloaded.hpp"
+#include "znode/path.hpp"
+
+namespace coord::core {
+namespace {
+
+bool is_readable(const std::string& path, const Request& request, const StateMachine& state,
+                 Reply& reply) {
+  reply.code = state.tree().check_access(path, znode::Permission::read, request.identities);
+  if (reply.code == Code::ok) return true;
+  reply.path = path;
+  reply.detail = reply.code == Code::no_node ? "there is no such node" : "reading is not allowed";
+  return false;
+}
+
+void serve_get(const Get& op, const Request& request, const StateMachine& state, Reply& reply) {
+  // Knowing that a node exists takes no permission (ZooKeeper's exists); its value does.
+  const auto view = state.tree().get(op.path);
+  if (!view) {
+    reply.code = Code::no_node;
+    reply.path = op.path;
+    reply.detail = "there is no such node";
+    return;
+  }
+  NodeValue node;
+  node.stat = view->stat;
+  if (op.with_value) {
+    if (!is_readable(op.path, request, state, reply)) return;
+    node.value = state.tree().value_of(op.path);
+    node.content_type = view->content_type;
+  }
+  reply.result = std::move(node);
+}
+
+NodeValue node_of(const znode::View& view, const std::string& path, bool with_value,
+                  const StateMachine& state, const Identities& identities) {
+  NodeValue node;
+  node.stat = view.stat;
+  if (!with_value) return node;
+  // A value that the caller may not read is left out, as null; the name is not secret.
+  if (state.tree().check_access(path, znode::Permission::read, identities) != Code::ok) return node;
+  if (!view.is_null) node.value = Blob(view.value);
+  node.content_type = view.content_type;
+  return node;
+}
+
+void serve_children(const GetChildren& op, const Request& request, const StateMachine& state,
+                    Reply& reply) {
+  if (!is_readable(op.path, request, state, reply)) return;
+  ChildList list;
+  list.stat = state.tree().get(op.path)->stat;
+  const auto most = std::min(op.limit, state.limits().requests.list_limit_max);
+  state.tree().children(
+      op.path, op.after, op.prefix, [&](std::string_view name, const znode::View& view) {
+        const auto path = op.with_values || op.path == "/" ? znode::join(op.path, name) : "";
+        if (op.path == "/" && !op.with_system && znode::is_system(path)) return true;
+        if (list.children.size() >= most) {
+          list.is_last = false;
+          return false;
+        }
+        auto& child = list.children.emplace_back();
+        child.name = name;
+        if (op.with_stat || op.with_values) {
+          child.node = node_of(view, path, op.with_values, state, request.identities);
+        }
+        return true;
+      });
+  reply.result = std::move(list);
+}
+
+void serve_walk(const Walk& op, const Request& request, const StateMachine& state, Reply& reply) {
+  if (!is_readable(op.path, request, state, reply)) return;
+  WalkList list;
+  const auto most =
+      op.limit > 0 ? std::min(op.limit, state.limits().requests.list_limit_max) : kWalkNodesMax;
+  state.tree().walk(op.path, op.depth, op.after, op.with_system,
+                    [&](std::string_view path, const znode::View& view) {
+                      if (list.nodes.size() >= most) {
+                        list.is_last = false;
+                        return false;
+                      }
+                      std::string name(path);
+                      auto node = node_of(view, name, op.with_values, state, request.identities);
+                      list.nodes.push_back({std::move(name), std::move(node)});
+                      return true;
+                    });
+  if (!list.is_last && op.limit == 0) {
+    reply.code = Code::too_large;
+    reply.path = op.path;
+    reply.detail = fmt::format(
+        "the subtree has more than {} nodes: walk a smaller one, or in pages with limit and cursor",
+        kWalkNodesMax);
+    return;
+  }
+  reply.result = std::move(list);
+}
+
+}  // namespace
+
+void serve(const Request& request, const StateMachine& state, Reply& reply) {
+  std::visit(
+      Overloaded{
+          [&](const Get& op) { serve_get(op, request, state, reply); },
+          [&](const GetChildren& op) { serve_children(op, request, state, reply); },
+          [&](const Walk& op) { serve_walk(op, request, state, reply); },
+          [&](const GetAcl& op) {
+            if (!is_readable(op.path, request, state, reply)) return;
+            reply.result = AclView{*state.tree().acl_of(op.path), state.tree().get(op.path)->stat};
+          },
+          [&](const GetQuota& op) {
+            if (!is_readable(op.path, request, state, reply)) return;
+            const auto quota = state.tree().quota_of(op.path);
+            if (!quota) {
+              reply.code = Code::not_found;
+              reply.path = op.path;
+              reply.detail = "no quota is set on this node";
+              return;
+            }
+            reply.result = QuotaView{quota->quota.nodes_max, quota->quota.bytes_max, quota->nodes,
+                                     quota->bytes};
+          },
+          [](const auto&) { COORD_CHECK(false, "not a read of the tree"); }},
+      request.op);
+}
+
+bool may_see(const znode::Change& change, const Identities& identities) {
+  return change.acl.empty() || znode::is_allowed(change.acl, znode::Permission::read, identities);
+}
+
+std::vector<NamedPath> paths_of(const Operation& op) {
+  std::vector<NamedPath> paths;
+  const auto of_txn_op = [&paths](const TxnOp& txn_op) {
+    std::visit(Overloaded{[&](const Create& o) {
+                            paths.push_back({o.path, o.is_sequential});
+                          },
+                          [&](const auto& o) {
+                            paths.push_back({o.path, false});
+                          }},
+               txn_op);
+  };
+  std::visit(Overloaded{[&](const Create& o) {
+                          paths.push_back({o.path, o.is_sequential});
+                        },
+                        [&](const Txn& o) {
+                          for (const auto& compare : o.compare) {
+                            if (!compare.fence) paths.push_back({compare.path, false});
+                          }
+                          for (const auto& txn_op : o.then) of_txn_op(txn_op);
+                          for (const auto& txn_op : o.otherwise) of_txn_op(txn_op);
+                        },
+                        [](const OpenSession&) {}, [](const CloseSession&) {},
+                        [](const Keepalive&) {}, [](const GetChanges&) {}, [](const GetSession&) {},
+                        [](const ListSessions&) {}, [](const GetStatus&) {},
+                        [&](const auto& o) {
+                          paths.push_back({o.path, false});
+                        }},
+             op);
+  return paths;
+}
+
+}  // namespace coord::core

@@ -1,0 +1,350 @@
+#include "coord/core/state_machine.hpp"
+
+#include <algorithm>
+#include <memory>
+#include <utility>
+
+#include "coord/base/check.hpp"
+#include "coord/base/codec.hpp"
+#include "coord/base/overloaded.hpp"
+#include "coord/core/changes.hpp"
+
+namespace coord::core {
+namespace {
+
+// Keys of Table::meta and Table::members.
+constexpr std::string_view kServiceTime = "service";
+constexpr std::string_view kNextNode = "next-node";
+constexpr std::string_view kMembership = "membership";
+constexpr std::string_view kCluster = "cluster";
+// How many entries one apply() lets go from the retry window: more than it can add.
+constexpr std::size_t kRetryTrimStep = 4;
+
+std::string number_record(std::uint64_t v) {
+  std::string bytes;
+  Writer(bytes).varint(v);
+  return bytes;
+}
+
+// Who an idempotency key belongs to: the session, or else the identities of the caller.
+std::string scope_of(const Command& command) {
+  if (command.session) return fmt::format("s{}", command.session);
+  std::string scope = "i";
+  for (const auto& identity : command.identities) {
+    scope += fmt::format("{}:{}\n", identity.scheme, identity.id);
+  }
+  return scope;
+}
+
+std::string_view word_of_kind(Fence::Kind kind) {
+  return kind == Fence::Kind::lock ? "lock" : "election";
+}
+
+}  // namespace
+
+StateMachine::StateMachine(StateLimits limits)
+    : limits_(limits), tree_(limits.tree), sessions_(limits.sessions), retry_(limits.retry) {
+  tree_.put_all(dirty_);  // A fresh tree's own nodes belong into the first checkpoint.
+}
+
+void StateMachine::set_membership(election::Membership membership) {
+  COORD_CHECK(!applied_, "the first membership comes before any entry");
+  put_member_record(kMembership, election::encode(membership));
+  membership_ = std::move(membership);
+}
+
+void StateMachine::put_member_record(std::string_view key, std::string bytes) {
+  auto at =
+      std::lower_bound(member_records_.begin(), member_records_.end(), key,
+                       [](const auto& record, std::string_view k) { return record.first < k; });
+  if (at != member_records_.end() && at->first == key) {
+    member_digest_ -= record_hash(Table::members, key, at->second);
+    at->second = bytes;
+  } else {
+    member_records_.emplace(at, std::string(key), bytes);
+  }
+  member_digest_ += record_hash(Table::members, key, bytes);
+  dirty_.put(Table::members, key, std::move(bytes));
+}
+
+std::uint64_t StateMachine::digest() const noexcept {
+  return tree_.digest() + sessions_.digest() + retry_.digest() + member_digest_;
+}
+
+// ---------------------------------------------------------------- apply
+
+Applied StateMachine::apply(const election::LogEntry& entry) {
+  COORD_CHECK(entry.index == index_of(applied_).next(), "entries are applied in order", entry.index,
+              applied_);
+  const auto zxid = zxid_of(entry.index);
+  switch (entry.kind) {
+    case election::EntryKind::command: {
+      Command command;
+      const auto error = decode(entry.payload, command);
+      COORD_CHECK(error != DecodeError::unknown_version,
+                  "a command of a newer version: this member must be upgraded", entry.index);
+      COORD_CHECK(error == DecodeError::none, "a committed command decodes", entry.index);
+      return apply(zxid, entry.term, command);
+    }
+    case election::EntryKind::membership: {
+      election::Membership membership;
+      COORD_CHECK(election::decode(entry.payload, membership), "a committed membership decodes",
+                  entry.index);
+      membership_ = std::move(membership);
+      put_member_record(kMembership, entry.payload);
+      break;
+    }
+    case election::EntryKind::no_op:
+      break;
+  }
+  applied_ = zxid;
+  applied_term_ = entry.term;
+  Applied applied;
+  applied.outcome.revision = zxid;
+  return applied;
+}
+
+Applied StateMachine::apply(Zxid zxid, Term term, const Command& command) {
+  COORD_CHECK(zxid > applied_, "zxids only grow", zxid, applied_);
+  applied_ = zxid;
+  applied_term_ = term;
+  service_ms_ = std::max(service_ms_, command.service_ms);
+  retry_.trim(service_ms_, kRetryTrimStep, dirty_);
+  Applied applied;
+  applied.outcome.revision = zxid;
+  if (command.idempotency_key.empty()) {
+    run(zxid, command, applied);
+    return applied;
+  }
+  const auto scope = scope_of(command);
+  if (const auto* seen = retry_.find(scope, command.idempotency_key)) {
+    auto& outcome = applied.outcome;
+    if (seen->request_hash != command.request_hash) {
+      outcome.code = Code::idempotency_mismatch;
+      outcome.detail = "this Idempotency-Key was used for another request";
+      return applied;
+    }
+    COORD_CHECK(decode(seen->outcome, outcome), "a remembered outcome decodes", seen->zxid);
+    outcome.was_applied_before = true;
+    return applied;
+  }
+  run(zxid, command, applied);
+  retry_.insert(scope, command.idempotency_key,
+                {zxid, service_ms_, command.request_hash, encode(applied.outcome)}, dirty_);
+  return applied;
+}
+
+bool StateMachine::is_admitted(const Command& command, Outcome& outcome) const {
+  if (command.session && sessions_.find(command.session) == nullptr) {
+    outcome.code = Code::session_expired;
+    outcome.detail = fmt::format("session {} has ended", command.session);
+    outcome.end_reason = sessions_.end_of(command.session);
+    return false;
+  }
+  for (const auto& fence : command.fences) {
+    outcome.code = Code::fence_stale;
+    outcome.detail = fmt::format("{} {} is not held with token {}", word_of_kind(fence.kind),
+                                 fence.name, fence.token);
+    return false;
+  }
+  return true;
+}
+
+void StateMachine::run(Zxid zxid, const Command& command, Applied& applied) {
+  auto& outcome = applied.outcome;
+  const auto mutate = [&](const auto& op) {
+    if (!is_admitted(command, outcome)) return;
+    tree_.begin({zxid, service_ms_, command.wall_ms, command.session});
+    outcome = perform(command, op);
+    outcome.revision = zxid;
+    if (outcome.code == Code::ok) {
+      applied.batch = commit_tree(zxid, command.wall_ms);
+    } else {
+      tree_.rollback();
+    }
+  };
+  const auto in_tree = [&](const auto& change) {
+    tree_.begin({zxid, service_ms_, command.wall_ms, command.session});
+    change();
+    applied.batch = commit_tree(zxid, command.wall_ms);
+  };
+  std::visit(
+      Overloaded{[&](const OpenSession& op) { outcome = open_session(zxid, command, op, applied); },
+                 [&](const CloseSession& op) {
+                   in_tree([&] { outcome = close_session(command, op, applied); });
+                 },
+                 [&](const ExpireSessions& op) {
+                   in_tree([&] {
+                     for (const auto id : op.sessions) {
+                       end_session(id, session::EndReason::expired, applied);
+                     }
+                   });
+                 },
+                 [&](const Reap& op) {
+                   in_tree([&] {
+                     for (const auto& path : op.paths) tree_.reap(path);
+                   });
+                 },
+                 [&](const Bootstrap& op) {
+                   if (!cluster_.empty()) return;  // The first one counts.
+                   cluster_ = op.cluster;
+                   std::string bytes;
+                   Writer out(bytes);
+                   out.bytes(op.cluster);
+                   out.varint(op.disks.size());
+                   for (const auto& disk : op.disks) {
+                     out.id(disk.member);
+                     out.u64(disk.disk_id);
+                   }
+                   put_member_record(kCluster, std::move(bytes));
+                 },
+                 mutate},
+      command.op);
+  outcome.revision = zxid;
+}
+
+znode::SharedBatch StateMachine::commit_tree(Zxid zxid, std::int64_t wall_ms) {
+  auto changes = tree_.commit(dirty_);
+  if (changes.empty()) return nullptr;
+  auto batch = std::make_shared<znode::ChangeBatch>();
+  batch->zxid = zxid;
+  batch->wall_ms = wall_ms;
+  batch->changes = std::move(changes);
+  record_changes(*batch);
+  return batch;
+}
+
+void StateMachine::record_changes(const znode::ChangeBatch& batch) {
+  for (std::size_t i = 0; i < batch.changes.size(); ++i) {
+    const auto ordinal = static_cast<std::uint32_t>(i);
+    const auto hash = path_hash(batch.changes[i].path);
+    dirty_.put(Table::changes, change_key(batch.zxid, ordinal), encode_stored(batch, i));
+    dirty_.put(Table::change_paths, change_path_key(hash, batch.zxid, ordinal), {});
+  }
+}
+
+// ---------------------------------------------------------------- sessions
+
+Outcome StateMachine::open_session(Zxid zxid, const Command& command, const OpenSession& op,
+                                   Applied& applied) {
+  Outcome outcome;
+  session::Session session;
+  session.id = SessionId(zxid.value());
+  session.secret = op.secret;
+  session.ttl_ms = op.ttl_ms;
+  session.name = op.name;
+  session.address = op.address;
+  session.opened_ms = command.wall_ms;
+  outcome.code = sessions_.open(session, dirty_);
+  if (outcome.code == Code::ok) {
+    outcome.result = SessionOpened{session.id, session.secret, session.ttl_ms};
+    applied.opened.push_back(session.id);
+  } else if (outcome.code == Code::invalid) {
+    outcome.detail = fmt::format("ttl_ms must be from {} to {} and the name at most {} bytes",
+                                 limits_.sessions.ttl_ms_min, limits_.sessions.ttl_ms_max,
+                                 limits_.sessions.name_bytes_max);
+  } else {
+    outcome.detail = fmt::format("there are {} sessions already", sessions_.size());
+  }
+  return outcome;
+}
+
+bool StateMachine::end_session(SessionId id, session::EndReason reason, Applied& applied) {
+  if (!sessions_.end(id, reason, dirty_)) return false;
+  tree_.erase_ephemerals(id);
+  applied.ended.emplace_back(id, reason);
+  return true;
+}
+
+Outcome StateMachine::close_session(const Command& command, const CloseSession& op,
+                                    Applied& applied) {
+  Outcome outcome;
+  const auto is_owner = command.session == op.id;
+  if (!is_owner && !is_operator(command.identities)) {
+    outcome.code = Code::forbidden;
+    outcome.detail = "to close a session takes its token or an operator's right";
+    return outcome;
+  }
+  const auto reason = is_owner ? op.reason : session::EndReason::killed;
+  if (end_session(op.id, reason, applied)) return outcome;
+  outcome.end_reason = sessions_.end_of(op.id);
+  outcome.code = outcome.end_reason ? Code::session_expired : Code::not_found;
+  outcome.detail = outcome.end_reason ? fmt::format("session {} has ended already", op.id)
+                                      : fmt::format("there is no session {}", op.id);
+  return outcome;
+}
+
+// ---------------------------------------------------------------- checkpoint
+
+Checkpoint StateMachine::take_checkpoint() {
+  dirty_.put(Table::meta, kServiceTime, number_record(static_cast<std::uint64_t>(service_ms_)));
+  dirty_.put(Table::meta, kNextNode, number_record(tree_.next_node_id().value()));
+  Checkpoint checkpoint;
+  checkpoint.applied = index_of(applied_);
+  checkpoint.applied_term = applied_term_;
+  checkpoint.digest = digest();
+  checkpoint.records = std::exchange(dirty_, DirtyMap());
+  return checkpoint;
+}
+
+std::string StateMachine::load(Table table, std::string_view key, std::string_view bytes) {
+  switch (table) {
+    case Table::meta: {
+      Reader in(bytes);
+      if (key == kServiceTime) {
+        service_ms_ = static_cast<std::int64_t>(in.varint());
+      } else if (key == kNextNode) {
+        tree_.set_next_node_id(NodeId(in.varint()));
+      } else {
+        return {};  // A named value of another layer.
+      }
+      return in.done() ? std::string() : fmt::format("the record {} is malformed", key);
+    }
+    case Table::nodes:
+    case Table::acls:
+    case Table::quotas:
+      return tree_.load(table, key, bytes);
+    case Table::sessions:
+    case Table::ended:
+      return sessions_.load(table, key, bytes);
+    case Table::retry:
+      return retry_.load(key, bytes);
+    case Table::members: {
+      Reader in(bytes);
+      if (key == kMembership && !election::decode(bytes, membership_)) {
+        return "the membership record is malformed";
+      }
+      if (key == kCluster) {
+        cluster_ = in.bytes();
+        if (!in.ok()) return "the cluster record is malformed";
+      }
+      put_member_record(key, std::string(bytes));
+      return {};
+    }
+    case Table::changes:
+    case Table::change_paths:
+      return {};
+  }
+  return "a record of an unknown table";
+}
+
+std::string StateMachine::load_done(const CheckpointMark& mark) {
+  if (auto error = tree_.load_done(); !error.empty()) return error;
+  applied_ = zxid_of(mark.applied);
+  applied_term_ = mark.applied_term;
+  dirty_.clear();
+  if (digest() != mark.digest) {
+    return fmt::format(
+        "the digest of the loaded state is {:016x}, the checkpoint at {} says {:016x}", digest(),
+        mark.applied, mark.digest);
+  }
+  return {};
+}
+
+void StateMachine::check_invariants() const {
+  tree_.check_invariants();
+  sessions_.check_invariants();
+  retry_.check_invariants();
+}
+
+}  // namespace coord::core

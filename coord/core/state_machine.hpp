@@ -1,0 +1,120 @@
+// StateMachine: all replicated state, and the one place that changes it.
+//
+// Owns the tree, the sessions, the retry window, the service time and the ensemble's identity.
+// apply() is total: every command that decodes has an outcome; limits are checked before anything
+// is allocated; the same entries in the same order give the same state, the same outcomes and the
+// same digest on every member. It decides everything that must be decided once: permissions,
+// guards, fences, exactly-once. It knows no connection, no clock and no disk.
+//
+// Invariants between calls: applied() never goes back; every ephemeral's owner is a live session;
+// digest() is the sum of record_hash() over all records (records.hpp).
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "coord/base/limits.hpp"
+#include "coord/base/records.hpp"
+#include "coord/core/checkpoint.hpp"
+#include "coord/core/command.hpp"
+#include "coord/core/outcome.hpp"
+#include "election/entry.hpp"
+#include "election/membership.hpp"
+#include "session/registry.hpp"
+#include "session/retry.hpp"
+#include "znode/tree.hpp"
+
+namespace coord::core {
+
+struct StateLimits {
+  TreeLimits tree;
+  SessionLimits sessions;
+  RetryLimits retry;
+  RequestLimits requests;
+};
+
+// What one entry did.
+struct Applied {
+  Outcome outcome;
+  znode::SharedBatch batch;  // Null when no node changed.
+  std::vector<SessionId> opened;
+  std::vector<std::pair<SessionId, session::EndReason>> ended;
+};
+
+class StateMachine {
+ public:
+  explicit StateMachine(StateLimits limits);
+
+  // ---- changes
+  // Requires: entry.index is applied().next(). A payload that does not decode ends the process: the
+  // leader decodes what it proposes, so only damage or a newer version can bring one here.
+  Applied apply(const election::LogEntry& entry);
+  // Applies a decoded command: what apply() does for EntryKind::command.
+  Applied apply(Zxid zxid, Term term, const Command& command);
+
+  // ---- queries
+  [[nodiscard]] const znode::Tree& tree() const noexcept { return tree_; }
+  [[nodiscard]] const session::Registry& sessions() const noexcept { return sessions_; }
+  [[nodiscard]] const session::RetryWindow& retry() const noexcept { return retry_; }
+  [[nodiscard]] Zxid applied() const noexcept { return applied_; }
+  [[nodiscard]] Term applied_term() const noexcept { return applied_term_; }
+  [[nodiscard]] std::int64_t service_ms() const noexcept { return service_ms_; }
+  [[nodiscard]] const std::string& cluster() const noexcept { return cluster_; }
+  [[nodiscard]] const election::Membership& membership() const noexcept { return membership_; }
+  [[nodiscard]] const StateLimits& limits() const noexcept { return limits_; }
+  [[nodiscard]] std::uint64_t digest() const noexcept;
+
+  // ---- checkpoint
+  [[nodiscard]] const DirtyMap& dirty() const noexcept { return dirty_; }
+  // Hands out what changed since the last call and starts an empty map: O(1).
+  [[nodiscard]] Checkpoint take_checkpoint();
+  // The first membership, before anything is loaded or applied.
+  void set_membership(election::Membership membership);
+  // One record of any table but changes and change_paths. Returns what is wrong, or nothing.
+  [[nodiscard]] std::string load(Table table, std::string_view key, std::string_view bytes);
+  // After the last record. Checks the digest against the mark's.
+  [[nodiscard]] std::string load_done(const CheckpointMark& mark);
+
+  void check_invariants() const;
+
+ private:
+  void run(Zxid zxid, const Command& command, Applied& applied);
+  [[nodiscard]] bool is_admitted(const Command& command, Outcome& outcome) const;
+  void record_changes(const znode::ChangeBatch& batch);
+  void put_member_record(std::string_view key, std::string bytes);
+  znode::SharedBatch commit_tree(Zxid zxid, std::int64_t wall_ms);
+
+  // One for each operation: the outcome of it inside an open transaction of the tree.
+  Outcome perform(const Command& command, const Put& op);
+  Outcome perform(const Command& command, const Create& op);
+  Outcome perform(const Command& command, const Set& op);
+  Outcome perform(const Command& command, const Add& op);
+  Outcome perform(const Command& command, const Delete& op);
+  Outcome perform(const Command& command, const SetAcl& op);
+  Outcome perform(const Command& command, const SetQuota& op);
+  Outcome perform(const Command& command, const Txn& op);
+  [[nodiscard]] bool holds(const Command& command, const Compare& compare, Outcome& refusal) const;
+  TxnOpResult perform_op(const Command& command, const TxnOp& op, std::string& detail);
+  Outcome open_session(Zxid zxid, const Command& command, const OpenSession& op, Applied& applied);
+  Outcome close_session(const Command& command, const CloseSession& op, Applied& applied);
+  bool end_session(SessionId id, session::EndReason reason, Applied& applied);
+
+  StateLimits limits_;
+  znode::Tree tree_;
+  session::Registry sessions_;
+  session::RetryWindow retry_;
+  DirtyMap dirty_;
+  Zxid applied_;
+  Term applied_term_;
+  std::int64_t service_ms_ = 0;
+  std::string cluster_;
+  election::Membership membership_;
+  std::uint64_t member_digest_ = 0;                                  // Of Table::members.
+  std::vector<std::pair<std::string, std::string>> member_records_;  // Sorted by key; few.
+};
+
+}  // namespace coord::core
