@@ -4,7 +4,8 @@
 // clocks (Expiry does). Every change is put into the DirtyMap and into the digest.
 //
 // Invariants between calls: no id is both live and ended; at most limits.ended_max ended ones are
-// remembered, the oldest end leaves first; digest() is the sum over its records.
+// remembered (after a load under a smaller limit: from the next end on), the oldest end leaves
+// first; digest() is the sum over its records.
 #pragma once
 
 #include <functional>
@@ -27,6 +28,7 @@ class Registry {
   Registry(Registry&&) noexcept;
   Registry& operator=(Registry&&) noexcept;
 
+  // Null if it is not live. Valid until the next change.
   [[nodiscard]] const Session* find(SessionId id) const noexcept;
   // How a session ended, if that is still remembered.
   [[nodiscard]] std::optional<EndReason> end_of(SessionId id) const noexcept;
@@ -38,6 +40,7 @@ class Registry {
   [[nodiscard]] std::uint64_t digest() const noexcept;
 
   // invalid (ttl out of bounds, name too long) or overloaded (too many sessions), else ok.
+  // Requires: the id was never given before.
   [[nodiscard]] Code open(const Session& session, DirtyMap& dirty);
   // False if it is not live: nothing is changed then.
   bool end(SessionId id, EndReason reason, DirtyMap& dirty);

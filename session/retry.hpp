@@ -33,7 +33,8 @@ class RetryWindow {
 
   // Null if there is none. Valid until the next change.
   [[nodiscard]] const RetryEntry* find(std::string_view scope, std::string_view key) const;
-  // Requires: find() gives null, and entry.zxid above all that are held.
+  // Requires: find() gives null, and no entry that is held has a larger zxid. Several entries of
+  // one zxid keep the order in which they were inserted, by an ordinal.
   void insert(std::string_view scope, std::string_view key, RetryEntry entry, DirtyMap& dirty);
   // Drops what the rule lets go, at most `most` entries: called in every apply(), O(1) amortised.
   void trim(std::int64_t service_ms, std::size_t most, DirtyMap& dirty);

@@ -28,7 +28,10 @@ struct Session {
 
 // "<id>.<secret>": the decimal id and 32 hexadecimal digits.
 [[nodiscard]] std::string token_of(SessionId id, const Secret& secret);
-// False when the text is not such a token. Does not say whether the session exists.
+// Compares in a time that does not depend on the bytes, so that a guesser learns nothing from it.
+[[nodiscard]] bool is_same_secret(const Secret& a, const Secret& b) noexcept;
+// False when the text is not such a token: the id is canonical (no sign, no leading zero, not 0).
+// Does not say whether the session exists.
 [[nodiscard]] bool parse_token(std::string_view text, SessionId& id, Secret& secret);
 
 }  // namespace coord::session

@@ -1,6 +1,7 @@
 // Filter: which changes a watch wants.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,6 +24,7 @@ struct Filter {
   // Changes of kind acl are never delivered; that is fixed and not a choice of the filter.
 };
 
+// Does the filter want this change? Costs a comparison with every path; Hub keeps an index.
 [[nodiscard]] bool matches(const Filter& filter, const znode::Change& change) noexcept;
 
 }  // namespace coord::watch

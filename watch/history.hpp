@@ -25,25 +25,32 @@ class History {
   // `floor`: the zxid up to which nothing is known here (the checkpoint that was loaded).
   History(WatchLimits limits, Zxid floor);
 
-  // Records one batch. Requires: batch->zxid > last().
+  // Records one batch, and drops what the bounds no longer hold. Requires: batch->zxid > last().
   void append(znode::SharedBatch batch);
-  // Batches with a zxid <= `zxid` are in the store and may be dropped. Never goes back.
+  // Batches with a zxid <= `zxid` are in the store and may be dropped. Never goes back: a smaller
+  // one changes nothing.
   void set_stored(Zxid zxid);
   // Everything with a zxid > floor() is here; what is <= floor() may be in the store.
   [[nodiscard]] Zxid floor() const noexcept;
-  [[nodiscard]] Zxid last() const noexcept;  // Of the last batch, or floor().
-  [[nodiscard]] std::size_t size() const noexcept;
+  [[nodiscard]] Zxid last() const noexcept;         // Of the last batch, or floor().
+  [[nodiscard]] std::size_t size() const noexcept;  // Batches.
+  [[nodiscard]] std::size_t changes() const noexcept;
   [[nodiscard]] std::size_t bytes() const noexcept;
   // Calls `each` for the batches with a zxid > `from`, in order, until it returns false.
   // Requires: from >= floor(). Finds the start in O(log n).
   void since(Zxid from, const std::function<bool(const znode::SharedBatch&)>& each) const;
   // Drops everything and starts anew at `floor`: after a snapshot was installed.
   void reset(Zxid floor);
+  void check_invariants() const;
 
  private:
+  struct Entry {
+    znode::SharedBatch batch;
+    std::size_t bytes = 0;
+  };
   void trim();
   WatchLimits limits_;
-  std::deque<znode::SharedBatch> ring_;
+  std::deque<Entry> ring_;
   std::size_t changes_ = 0;
   std::size_t bytes_ = 0;
   Zxid floor_;

@@ -7,7 +7,8 @@
 // repetition. The hub never reads the tree and owns no connection.
 //
 // Invariants between calls: every index entry belongs to a watch; a live watch is in the index, one
-// that catches up is not; cursor <= the last published zxid.
+// that catches up is not. A watch is never given a batch with a zxid <= its cursor: a resume point
+// that this member has not yet reached brings no old batches again.
 #pragma once
 
 #include <cstdint>
@@ -34,6 +35,9 @@ struct Event {
 
 class Hub {
  public:
+  // The most changes that one page() looks at, matching or not, so that it never stalls the loop.
+  static constexpr std::size_t kPageChangesMax = 10'000;
+
   explicit Hub(WatchLimits limits);
   ~Hub();
 
@@ -55,15 +59,18 @@ class Hub {
   // Null when the watch is live or unknown, else where it stands: everything <= cursor was given.
   [[nodiscard]] std::optional<Zxid> cursor_of(ConnectionId connection, WatchId watch) const;
   // Moves a watch that catches up over `history` from its cursor by at most
-  // limits.replay_page_bytes of matching changes. Requires: cursor >= history.floor(). Returns true
-  // when it reached history.last() and is live now.
+  // limits.replay_page_bytes of matching changes (but one batch at least: a batch is never split)
+  // and kPageChangesMax changes looked at. Requires: the watch exists, cursor >= history.floor().
+  // Returns true when it reached history.last() and is live now, or was live.
   bool page(ConnectionId connection, WatchId watch, const History& history,
             std::vector<Event>& out);
   // The same over batches that the caller read in the store, whole and in order. `through`: the
-  // zxid up to which the store was read. Never becomes live by itself.
+  // zxid up to which the store was read. Never becomes live by itself. Batches up to the cursor are
+  // skipped. Requires: the watch exists and catches up.
   void page_stored(ConnectionId connection, WatchId watch,
                    std::span<const znode::SharedBatch> batches, Zxid through,
                    std::vector<Event>& out);
+  void check_invariants() const;
 
  private:
   struct Impl;
