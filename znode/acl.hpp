@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-#include "coord/base/code.hpp"
+#include "coord/base/codec.hpp"
 #include "coord/base/identity.hpp"
 
 namespace coord::znode {
@@ -41,5 +41,9 @@ using Acl = std::vector<AclEntry>;
 // scheme or a malformed id gives a message for people and leaves `acl` alone; empty: it is fine.
 [[nodiscard]] std::string resolve_acl(Acl& acl, const Identities& identities,
                                       std::size_t entries_max);
+
+void encode(const Acl& acl, Writer& out);
+// A malformed ACL fails the reader.
+[[nodiscard]] Acl decode_acl(Reader& in);
 
 }  // namespace coord::znode

@@ -47,6 +47,8 @@ using SharedBatch = std::shared_ptr<const ChangeBatch>;
 // The memory that a batch takes, about.
 [[nodiscard]] std::size_t bytes_of(const ChangeBatch& batch) noexcept;
 
+void encode(const Stat& stat, Writer& out);
+[[nodiscard]] Stat decode_stat(Reader& in);
 void encode(const Change& change, Writer& out);
 // A malformed change fails the reader.
 [[nodiscard]] Change decode_change(Reader& in);

@@ -1,8 +1,9 @@
 // Paths: ZooKeeper's rules, checked once.
 //
 // A path is absolute, "/"-separated UTF-8; no empty segment, no "." or "..", no NUL, no control
-// characters (U+0000-U+001F, U+007F-U+009F), no surrogates, non-characters U+FFF0-U+FFFF or the
-// private range U+F8FF as ZooKeeper's PathUtils refuses them. "/" is the root; no other path ends
+// characters (U+0000-U+001F, U+007F-U+009F), none of U+D800-U+F8FF (surrogates and the private
+// range) and U+FFF0-U+FFFF, and nothing above U+FFFF: a Java string holds that as surrogates, which
+// ZooKeeper's PathUtils refuses. "/" is the root; no other path ends
 // in "/".
 #pragma once
 
@@ -15,7 +16,12 @@
 namespace coord::znode {
 
 // What is wrong with a path, in words for people ("the path has an empty segment at byte 3"), or
-// empty if it is valid.
+// empty if it is valid. check_path() says the same with a code.
+struct PathProblem {
+  Code code = Code::ok;  // ok, bad_request, or too_large when only a limit is exceeded.
+  std::string detail;
+};
+[[nodiscard]] PathProblem check_path(std::string_view path, const TreeLimits& limits = {});
 [[nodiscard]] std::string path_error(std::string_view path, const TreeLimits& limits = {});
 // The same for one segment.
 [[nodiscard]] std::string name_error(std::string_view name, const TreeLimits& limits = {});

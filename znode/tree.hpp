@@ -42,6 +42,7 @@ struct Stamp {
   std::int64_t service_ms = 0;  // Replicated time: for deadlines.
   std::int64_t wall_ms = 0;     // Shown as ctime and mtime.
   SessionId session;            // Who acts; none if no session was named.
+  bool is_service = false;      // The service itself (recipes): may write under /.coord.
 };
 
 // The outcome of one mutation. `detail` is for people, empty when ok.
@@ -89,8 +90,6 @@ struct View {
   bool is_null = false;
   std::string_view content_type;
 };
-
-class Node;  // Defined in tree.cpp.
 
 class Tree {
  public:
