@@ -1,6 +1,5 @@
 #include "watch/filter.hpp"
 
-#include "watch/paths.hpp"
 #include "znode/path.hpp"
 
 namespace coord::watch {
@@ -11,9 +10,9 @@ bool is_covered(std::string_view path, std::string_view watched, Depth depth) no
     case Depth::node:
       return path == watched;
     case Depth::children:
-      return path == watched || (path != "/" && paths::parent_of(path) == watched);
+      return path == watched || (path != "/" && znode::parent_of(path) == watched);
     case Depth::subtree:
-      return paths::is_within(path, watched);
+      return znode::is_within(path, watched);
   }
   return false;
 }
@@ -22,9 +21,9 @@ bool is_covered(std::string_view path, std::string_view watched, Depth depth) no
 
 bool matches(const Filter& filter, const znode::Change& change) noexcept {
   if (change.kind == znode::ChangeKind::acl) return false;
-  const bool hides = !filter.with_system && paths::is_system(change.path);
+  const bool hides = !filter.with_system && znode::is_system(change.path);
   for (const auto& watched : filter.paths) {
-    if (hides && !paths::is_system(watched)) continue;
+    if (hides && !znode::is_system(watched)) continue;
     if (is_covered(change.path, watched, filter.depth)) return true;
   }
   return false;

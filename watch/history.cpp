@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "coord/base/check.hpp"
-#include "watch/paths.hpp"
 
 namespace coord::watch {
 
@@ -14,7 +13,7 @@ void History::append(znode::SharedBatch batch) {
   COORD_CHECK(batch != nullptr, "a batch is given");
   COORD_CHECK(batch->zxid > last(), "batches come in the order of zxids", batch->zxid);
   Entry entry{std::move(batch), 0};
-  entry.bytes = paths::bytes_of(*entry.batch);
+  entry.bytes = znode::bytes_of(*entry.batch);
   changes_ += entry.batch->changes.size();
   bytes_ += entry.bytes;
   ring_.push_back(std::move(entry));

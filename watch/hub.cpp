@@ -15,7 +15,6 @@
 #include <utility>
 
 #include "coord/base/check.hpp"
-#include "watch/paths.hpp"
 #include "znode/path.hpp"
 
 namespace coord::watch {
@@ -103,7 +102,7 @@ bool any_watched(std::string_view path, Depth depth, const Each& each) {
   if (each(path)) return true;
   if (depth == Depth::node) return false;
   while (path != "/") {
-    path = paths::parent_of(path);
+    path = znode::parent_of(path);
     if (each(path)) return true;
     if (depth == Depth::children) return false;
   }
@@ -113,9 +112,9 @@ bool any_watched(std::string_view path, Depth depth, const Each& each) {
 // The same as matches(), for sorted paths: it costs the depth of the change, not the paths.
 bool matches_sorted(const Filter& filter, const znode::Change& change) {
   if (change.kind == znode::ChangeKind::acl) return false;
-  const bool hides = !filter.with_system && paths::is_system(change.path);
+  const bool hides = !filter.with_system && znode::is_system(change.path);
   return any_watched(change.path, filter.depth, [&](std::string_view watched) {
-    return has_path(filter.paths, watched) && (!hides || paths::is_system(watched));
+    return has_path(filter.paths, watched) && (!hides || znode::is_system(watched));
   });
 }
 
@@ -193,13 +192,13 @@ struct Hub::Impl {
 void Hub::Impl::publish_change(const znode::ChangeBatch& batch, std::uint32_t i) {
   const auto& change = batch.changes[i];
   if (change.kind == znode::ChangeKind::acl) return;
-  const bool is_system = paths::is_system(change.path);
+  const bool is_system = znode::is_system(change.path);
   for (const auto depth : {Depth::node, Depth::children, Depth::subtree}) {
     const auto& index = indices[static_cast<std::size_t>(depth)];
     if (index.empty()) continue;
     any_watched(change.path, depth, [&](std::string_view watched) {
       if (const auto at = index.find(watched); at != index.end()) {
-        add_hits(at->second, is_system && !paths::is_system(watched), batch.zxid, i);
+        add_hits(at->second, is_system && !znode::is_system(watched), batch.zxid, i);
       }
       return false;
     });

@@ -1,0 +1,89 @@
+#include "coord/base/records.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <vector>
+
+#include "coord/base/codec.hpp"
+
+namespace coord {
+namespace {
+
+// The key of a record as the tables have it.
+std::string key_of(std::uint64_t id) {
+  std::string key;
+  append_big_endian(key, id);
+  return key;
+}
+
+TEST(RecordHash, DependsOnTableKeyAndBytes) {
+  std::vector<std::uint64_t> hashes;
+  for (const auto table : {Table::nodes, Table::acls, Table::sessions, Table::ended}) {
+    for (std::uint64_t id = 1; id <= 1'000; ++id) {
+      hashes.push_back(record_hash(table, key_of(id), "bytes"));
+      hashes.push_back(record_hash(table, key_of(id), "bytez"));
+      hashes.push_back(record_hash(table, key_of(id), ""));
+    }
+  }
+  const auto count = hashes.size();
+  std::sort(hashes.begin(), hashes.end());
+  hashes.erase(std::unique(hashes.begin(), hashes.end()), hashes.end());
+  EXPECT_EQ(hashes.size(), count);
+  EXPECT_EQ(record_hash(Table::nodes, key_of(1), "x"), record_hash(Table::nodes, key_of(1), "x"));
+}
+
+TEST(Table, HistoryAndMetaAreNotInTheDigest) {
+  const struct {
+    Table table;
+    bool want;
+  } cases[] = {{Table::meta, false},  {Table::nodes, true},    {Table::acls, true},
+               {Table::quotas, true}, {Table::sessions, true}, {Table::ended, true},
+               {Table::retry, true},  {Table::changes, false}, {Table::change_paths, false},
+               {Table::members, true}};
+  EXPECT_EQ(std::size(cases), kTables);
+  for (const auto& [table, want] : cases) {
+    EXPECT_EQ(is_in_digest(table), want) << static_cast<int>(table);
+  }
+}
+
+TEST(DirtyMap, KeepsTheLatestVersionOfARecord) {
+  DirtyMap dirty;
+  EXPECT_TRUE(dirty.empty());
+  dirty.put(Table::nodes, "k", "one");
+  dirty.put(Table::nodes, "k", "two");
+  dirty.put(Table::acls, "k", "other");
+  EXPECT_EQ(dirty.size(), 2U);
+  EXPECT_EQ(dirty.records().at({Table::nodes, "k"}), "two");
+  EXPECT_EQ(dirty.records().at({Table::acls, "k"}), "other");
+}
+
+TEST(DirtyMap, AnErasedRecordIsNotedWithoutAValue) {
+  DirtyMap dirty;
+  dirty.put(Table::nodes, "k", "one");
+  dirty.erase(Table::nodes, "k");
+  dirty.erase(Table::nodes, "never there");
+  EXPECT_EQ(dirty.size(), 2U);
+  EXPECT_EQ(dirty.records().at({Table::nodes, "k"}), std::nullopt);
+  dirty.put(Table::nodes, "k", "again");
+  EXPECT_EQ(dirty.records().at({Table::nodes, "k"}), "again");
+}
+
+TEST(DirtyMap, CountsItsBytes) {
+  DirtyMap dirty;
+  dirty.put(Table::nodes, "key", std::string(1'000, 'x'));
+  const auto full = dirty.bytes();
+  EXPECT_GE(full, 1'003U);
+  dirty.put(Table::nodes, "key", std::string(10, 'x'));
+  EXPECT_EQ(dirty.bytes(), full - 990);
+  dirty.erase(Table::nodes, "key");
+  EXPECT_EQ(dirty.bytes(), full - 1'000);
+  dirty.put(Table::nodes, "key", std::string(1'000, 'x'));
+  EXPECT_EQ(dirty.bytes(), full);
+  dirty.clear();
+  EXPECT_EQ(dirty.bytes(), 0U);
+  EXPECT_TRUE(dirty.empty());
+}
+
+}  // namespace
+}  // namespace coord
