@@ -45,7 +45,11 @@ class StateStore {
 };
 
 struct StoreOptions {
-  std::uint64_t map_bytes = 64ULL << 30;  // Address space, not memory. Grown when it is full.
+  // The first size of the data file's map, and the least step by which it grows when it is full. A
+  // multiple of 1 MiB.
+  std::uint64_t map_bytes = 32ULL << 20;
+  // Write through the map: no copies of pages in memory. The blocks are allocated before the map
+  // covers them, so that a full disk is an error and not a signal.
   bool write_map = true;
 };
 

@@ -3,7 +3,7 @@
 // Segment files over blocks that were written before (recycled, or pre-written in steps while the
 // log is used), framed in sync batches aligned to 512 bytes: generation, batch number, length,
 // checksum, the previous batch's checksum. One batch is in flight at a time. Each segment opens
-// with the hard state and membership of its moment.
+// with the hard state of its moment.
 //
 // Thread rule: append(), recycle() and prepare() from the loop; sync() from the disk thread, one at
 // a time, for the batch that append() wrote last.
@@ -25,6 +25,9 @@ struct WalOptions {
   std::uint64_t segment_bytes = 64ULL << 20;
   std::size_t spare_segments = 1;  // Pre-written ones that are kept ready.
   std::size_t batch_bytes_max = 80ULL << 20;
+  // Used once, when the log is made: random bytes, so that no client can write into a value what
+  // recovery would take for a batch. The simulator gives any number.
+  std::uint64_t salt = 0;
 };
 
 // One unit of durability: all of it or nothing is there after a crash.
@@ -60,10 +63,11 @@ class Wal {
   // Makes everything appended durable.
   [[nodiscard]] virtual Result<void> sync() = 0;
   // Entries with an index <= `keep_after` are not needed any more: segments that hold only such
-  // ones become spares.
+  // ones become spares, one for each sync() that follows.
   [[nodiscard]] virtual Result<void> recycle(Index keep_after) = 0;
-  // Pre-writes a bounded piece of the next spare segment if one is missing; true if there is more
-  // to do. Called when the loop is idle or the log is half full.
+  // Pre-writes and syncs a bounded piece (256 KiB, about 0.5 ms) of the next spare segment if one
+  // is missing; true if there is more to do. Called when the loop is idle or the log is half full.
+  // disk_full: may be called again later.
   [[nodiscard]] virtual Result<bool> prepare() = 0;
   // Bytes of batches since the segment that holds the first entry > `index` began.
   [[nodiscard]] virtual std::uint64_t bytes_after(Index index) const = 0;

@@ -1,0 +1,468 @@
+#include <fcntl.h>
+#include <lmdb.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <mutex>
+#include <shared_mutex>
+#include <utility>
+
+#include "coord/base/check.hpp"
+#include "coord/base/codec.hpp"
+#include "coord/disk/posix_disk.hpp"
+#include "coord/disk/state_store.hpp"
+
+namespace coord::disk {
+namespace {
+
+constexpr std::size_t kChecksumBytes = 8;
+constexpr std::uint64_t kMapUnit = 1U << 20;
+constexpr std::size_t kChangeKeyBytes = 12;
+constexpr std::size_t kPathHashBytes = 8;
+// So many changes leave with one commit, at most: the rest leave with the next ones.
+constexpr std::size_t kTrimmedChangesMax = 50'000;
+constexpr std::string_view kMarkName = "mark";
+constexpr std::uint8_t kMarkVersion = 1;
+constexpr std::array<const char*, kTables> kTableNames = {
+    "meta",  "nodes", "acls",    "quotas",       "sessions",
+    "ended", "retry", "changes", "change_paths", "members"};
+constexpr std::size_t index_of_table(Table table) { return static_cast<std::size_t>(table); }
+
+MDB_val value_of(std::string_view bytes) {
+  return MDB_val{bytes.size(), const_cast<char*>(bytes.data())};
+}
+std::string_view view_of(const MDB_val& value) {
+  return {static_cast<const char*>(value.mv_data), value.mv_size};
+}
+
+// Splits what is stored into the record's bytes and its checksum. None: too short.
+struct Stored {
+  std::string_view bytes;
+  std::uint64_t checksum = 0;
+};
+std::optional<Stored> split(const MDB_val& value) {
+  auto all = view_of(value);
+  if (all.size() < kChecksumBytes) return std::nullopt;
+  Stored stored;
+  std::memcpy(&stored.checksum, all.data() + all.size() - kChecksumBytes, kChecksumBytes);
+  all.remove_suffix(kChecksumBytes);
+  stored.bytes = all;
+  return stored;
+}
+
+class Transaction {
+ public:
+  Transaction() = default;
+  Transaction(const Transaction&) = delete;
+  Transaction& operator=(const Transaction&) = delete;
+  ~Transaction() { abort(); }
+  int begin(MDB_env* env, unsigned flags) { return mdb_txn_begin(env, nullptr, flags, &txn_); }
+  int commit() { return mdb_txn_commit(std::exchange(txn_, nullptr)); }
+  void abort() {
+    if (txn_ != nullptr) mdb_txn_abort(std::exchange(txn_, nullptr));
+  }
+  [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
+
+ private:
+  MDB_txn* txn_ = nullptr;
+};
+
+class Cursor {
+ public:
+  Cursor() = default;
+  Cursor(const Cursor&) = delete;
+  Cursor& operator=(const Cursor&) = delete;
+  ~Cursor() { close(); }
+  int open(MDB_txn* txn, MDB_dbi table) {
+    close();
+    return mdb_cursor_open(txn, table, &cursor_);
+  }
+  void close() {
+    if (cursor_ != nullptr) mdb_cursor_close(std::exchange(cursor_, nullptr));
+  }
+  [[nodiscard]] MDB_cursor* get() const noexcept { return cursor_; }
+
+ private:
+  MDB_cursor* cursor_ = nullptr;
+};
+
+class LmdbStore final : public StateStore {
+ public:
+  LmdbStore(std::string directory, const StoreOptions& options)
+      : file_(directory + "/data.mdb"), directory_(std::move(directory)), options_(options) {}
+  ~LmdbStore() override {
+    if (env_ != nullptr) mdb_env_close(env_);
+  }
+
+  Result<void> open();
+
+  Result<std::optional<core::CheckpointMark>> mark() const override;
+  Result<void> load(const core::RecordSink& sink) const override;
+  Result<void> commit(const core::Checkpoint& checkpoint) override;
+  Result<void> scan(
+      Table table, std::string_view from, std::string_view to,
+      const std::function<bool(std::string_view key, std::string_view bytes)>& each) const override;
+  Result<std::optional<std::string>> get(Table table, std::string_view key) const override;
+  Result<std::optional<Zxid>> oldest_change() const override;
+  std::uint64_t bytes_used() const override;
+
+ private:
+  using Record = DirtyMap::Records::value_type;
+
+  Result<std::uint64_t> load_table(MDB_txn* txn, Table table, const core::RecordSink& sink) const;
+  int write(const core::Checkpoint& checkpoint, const std::vector<const Record*>& records);
+  int write_table(MDB_txn* txn, std::vector<const Record*>::const_iterator& at,
+                  std::vector<const Record*>::const_iterator end);
+  int write_mark(MDB_txn* txn, const core::Checkpoint& checkpoint);
+  int trim(MDB_txn* txn, Zxid below);
+  Result<void> grow();
+  Result<void> allocate(std::uint64_t bytes);
+  [[nodiscard]] Error failure(std::string_view what, int code) const;
+  [[nodiscard]] Error damaged(Table table, std::string_view key) const;
+
+  std::string file_;
+  std::string directory_;
+  StoreOptions options_;
+  MDB_env* env_ = nullptr;
+  MDB_dbi mark_table_ = 0;
+  std::array<MDB_dbi, kTables> tables_{};
+  // The map may only move while nobody reads: readers share, grow() excludes them.
+  mutable std::shared_mutex map_mutex_;
+};
+
+Error LmdbStore::failure(std::string_view what, int code) const {
+  const bool is_full = code == ENOSPC || code == EDQUOT;
+  const bool is_damage = code == MDB_CORRUPTED || code == MDB_PAGE_NOTFOUND ||
+                         code == MDB_INVALID || code == MDB_VERSION_MISMATCH ||
+                         code == MDB_BAD_TXN || code == MDB_INCOMPATIBLE;
+  return error(is_full     ? Failure::disk_full
+               : is_damage ? Failure::corrupt
+                           : Failure::io,
+               "{} {}: {}", what, file_, mdb_strerror(code));
+}
+
+Error LmdbStore::damaged(Table table, std::string_view key) const {
+  std::string hex;
+  for (const char c : key) hex += fmt::format("{:02x}", static_cast<std::uint8_t>(c));
+  return error(Failure::corrupt, "{}: the record {} of table {} is damaged", file_, hex,
+               kTableNames[index_of_table(table)]);
+}
+
+// With a writable map, a store into a hole of a full disk is a SIGBUS; so the file's blocks are
+// allocated before the map covers them, and a full disk shows here, as an error.
+Result<void> LmdbStore::allocate(std::uint64_t bytes) {
+  const int fd = ::open(file_.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (fd < 0) return failure("open", errno);
+  int code = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+  while (code == EINTR) code = ::posix_fallocate(fd, 0, static_cast<off_t>(bytes));
+  ::close(fd);
+  if (code != 0) return failure("allocate", code);
+  return success();
+}
+
+Result<void> LmdbStore::open() {
+  struct stat info {};
+  const bool exists = ::stat(file_.c_str(), &info) == 0 && info.st_size > 0;
+  auto bytes = options_.map_bytes;
+  if (exists && options_.write_map) {
+    const auto held = static_cast<std::uint64_t>(info.st_size);
+    bytes =
+        std::max(bytes, (held + options_.map_bytes - 1) / options_.map_bytes * options_.map_bytes);
+  }
+  int code = mdb_env_create(&env_);
+  if (code != 0) return failure("make", code);
+  if ((code = mdb_env_set_maxdbs(env_, kTables + 1)) != 0) return failure("make", code);
+  if ((code = mdb_env_set_mapsize(env_, bytes)) != 0) return failure("map", code);
+  const unsigned flags = MDB_NOTLS | (options_.write_map ? MDB_WRITEMAP : 0U);
+  if (exists && options_.write_map) {
+    COORD_TRY(allocate(bytes));
+  }
+  if ((code = mdb_env_open(env_, directory_.c_str(), flags, 0640)) != 0) {
+    return failure("open", code);
+  }
+  if (!exists && options_.write_map) {
+    COORD_TRY(allocate(bytes));
+  }
+  // A process that was killed may have left its place among the readers, which would hold pages.
+  int dead = 0;
+  if ((code = mdb_reader_check(env_, &dead)) != 0) return failure("open", code);
+  Transaction txn;
+  if ((code = txn.begin(env_, 0)) != 0) return failure("open", code);
+  if ((code = mdb_dbi_open(txn.get(), "store", MDB_CREATE, &mark_table_)) != 0) {
+    return failure("open", code);
+  }
+  for (std::size_t i = 0; i < kTables; ++i) {
+    code = mdb_dbi_open(txn.get(), kTableNames[i], MDB_CREATE, &tables_[i]);
+    if (code != 0) return failure("open", code);
+  }
+  if ((code = txn.commit()) != 0) return failure("open", code);
+  return sync_directory(directory_);
+}
+
+Result<std::optional<core::CheckpointMark>> LmdbStore::mark() const {
+  const std::shared_lock lock(map_mutex_);
+  Transaction txn;
+  if (const int code = txn.begin(env_, MDB_RDONLY); code != 0) return failure("read", code);
+  auto key = value_of(kMarkName);
+  MDB_val value{};
+  const int code = mdb_get(txn.get(), mark_table_, &key, &value);
+  if (code == MDB_NOTFOUND) return std::nullopt;
+  if (code != 0) return failure("read", code);
+  const auto stored = split(value);
+  if (!stored || checksum(stored->bytes) != stored->checksum) {
+    return error(Failure::corrupt, "{}: the mark of the checkpoint is damaged", file_);
+  }
+  Reader reader(stored->bytes);
+  const auto version = reader.u8();
+  core::CheckpointMark mark;
+  mark.applied = Index(reader.u64());
+  mark.applied_term = Term(reader.u64());
+  mark.digest = reader.u64();
+  if (!reader.done() || version != kMarkVersion) {
+    return error(Failure::corrupt, "{}: the mark has version {}, not {}", file_, version,
+                 kMarkVersion);
+  }
+  return mark;
+}
+
+Result<std::uint64_t> LmdbStore::load_table(MDB_txn* txn, Table table,
+                                            const core::RecordSink& sink) const {
+  Cursor cursor;
+  if (const int code = cursor.open(txn, tables_[index_of_table(table)]); code != 0) {
+    return failure("read", code);
+  }
+  std::uint64_t digest = 0;
+  MDB_val key{};
+  MDB_val value{};
+  int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST);
+  for (; code == 0; code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
+    const auto stored = split(value);
+    if (!stored) return damaged(table, view_of(key));
+    const auto hash = record_hash(table, view_of(key), stored->bytes);
+    if (hash != stored->checksum) return damaged(table, view_of(key));
+    digest += hash;
+    if (auto wrong = sink(table, view_of(key), stored->bytes); !wrong.empty()) {
+      return error(Failure::corrupt, "{}: {}", file_, wrong);
+    }
+  }
+  if (code != MDB_NOTFOUND) return failure("read", code);
+  return is_in_digest(table) ? digest : 0;
+}
+
+Result<void> LmdbStore::load(const core::RecordSink& sink) const {
+  COORD_TRY(const auto stored, mark());
+  const std::shared_lock lock(map_mutex_);
+  Transaction txn;
+  if (const int code = txn.begin(env_, MDB_RDONLY); code != 0) return failure("read", code);
+  std::uint64_t digest = 0;
+  for (std::size_t i = 0; i < kTables; ++i) {
+    const auto table = static_cast<Table>(i);
+    if (table == Table::changes || table == Table::change_paths) continue;
+    COORD_TRY(const auto part, load_table(txn.get(), table, sink));
+    digest += part;
+  }
+  const auto expected = stored ? stored->digest : 0;
+  if (digest != expected) {
+    return error(Failure::corrupt,
+                 "{}: the digest of its records is {:016x}, the mark says {:016x}", file_, digest,
+                 expected);
+  }
+  return success();
+}
+
+int LmdbStore::write_mark(MDB_txn* txn, const core::Checkpoint& checkpoint) {
+  std::string bytes;
+  Writer writer(bytes);
+  writer.u8(kMarkVersion);
+  writer.u64(checkpoint.applied.value());
+  writer.u64(checkpoint.applied_term.value());
+  writer.u64(checkpoint.digest);
+  writer.u64(checksum(bytes));
+  auto key = value_of(kMarkName);
+  auto value = value_of(bytes);
+  return mdb_put(txn, mark_table_, &key, &value, 0);
+}
+
+// Writes the records of one table, which are together and in the order of their keys.
+int LmdbStore::write_table(MDB_txn* txn, std::vector<const Record*>::const_iterator& at,
+                           std::vector<const Record*>::const_iterator end) {
+  const auto table = (*at)->first.table;
+  const auto database = tables_[index_of_table(table)];
+  Cursor cursor;
+  if (const int code = cursor.open(txn, database); code != 0) return code;
+  // A key beyond the last one is appended: pages are then filled whole, and nothing is searched.
+  MDB_val last{};
+  MDB_val ignored{};
+  int code = mdb_cursor_get(cursor.get(), &last, &ignored, MDB_LAST);
+  if (code != 0 && code != MDB_NOTFOUND) return code;
+  const std::string last_key = code == 0 ? std::string(view_of(last)) : std::string();
+  for (; at != end && (*at)->first.table == table; ++at) {
+    const auto& bytes = (*at)->second;
+    auto key = value_of((*at)->first.key);
+    if (!bytes) {
+      code = mdb_cursor_get(cursor.get(), &key, nullptr, MDB_SET);
+      if (code == 0) code = mdb_cursor_del(cursor.get(), 0);
+      if (code != 0 && code != MDB_NOTFOUND) return code;
+      continue;
+    }
+    MDB_val place{bytes->size() + kChecksumBytes, nullptr};
+    const bool is_new_end = view_of(key) > last_key;
+    code = mdb_cursor_put(cursor.get(), &key, &place, MDB_RESERVE | (is_new_end ? MDB_APPEND : 0U));
+    if (code != 0) return code;
+    const auto hash = record_hash(table, (*at)->first.key, *bytes);
+    std::memcpy(place.mv_data, bytes->data(), bytes->size());
+    std::memcpy(static_cast<char*>(place.mv_data) + bytes->size(), &hash, sizeof hash);
+  }
+  return 0;
+}
+
+// A change's record begins with the hash of its path; with zxid and ordinal of its key that is the
+// key of its record in `change_paths`.
+int LmdbStore::trim(MDB_txn* txn, Zxid below) {
+  Cursor changes;
+  int code = changes.open(txn, tables_[index_of_table(Table::changes)]);
+  if (code != 0) return code;
+  MDB_val key{};
+  MDB_val value{};
+  std::string path_key;
+  for (std::size_t trimmed = 0; trimmed < kTrimmedChangesMax; ++trimmed) {
+    code = mdb_cursor_get(changes.get(), &key, &value, MDB_FIRST);
+    if (code == MDB_NOTFOUND) return 0;
+    if (code != 0) return code;
+    if (key.mv_size != kChangeKeyBytes || value.mv_size < kPathHashBytes + kChecksumBytes) {
+      return MDB_CORRUPTED;
+    }
+    if (read_big_endian(view_of(key)) >= below.value()) return 0;
+    path_key.assign(view_of(value).substr(0, kPathHashBytes));
+    path_key.append(view_of(key));
+    auto path = value_of(path_key);
+    code = mdb_del(txn, tables_[index_of_table(Table::change_paths)], &path, nullptr);
+    if (code != 0 && code != MDB_NOTFOUND) return code;
+    code = mdb_cursor_del(changes.get(), 0);
+    if (code != 0) return code;
+  }
+  return 0;
+}
+
+int LmdbStore::write(const core::Checkpoint& checkpoint,
+                     const std::vector<const Record*>& records) {
+  Transaction txn;
+  int code = txn.begin(env_, 0);
+  if (code != 0) return code;
+  for (auto at = records.begin(); at != records.end();) {
+    if ((code = write_table(txn.get(), at, records.end())) != 0) return code;
+  }
+  if ((code = trim(txn.get(), checkpoint.trim_changes_below)) != 0) return code;
+  if ((code = write_mark(txn.get(), checkpoint)) != 0) return code;
+  return txn.commit();
+}
+
+Result<void> LmdbStore::commit(const core::Checkpoint& checkpoint) {
+  std::vector<const Record*> records;
+  records.reserve(checkpoint.records.size());
+  for (const auto& record : checkpoint.records.records()) records.push_back(&record);
+  std::sort(records.begin(), records.end(),
+            [](const Record* a, const Record* b) { return a->first < b->first; });
+  while (true) {
+    const int code = write(checkpoint, records);
+    if (code == 0) return success();
+    if (code != MDB_MAP_FULL) return failure("write", code);
+    COORD_TRY(grow());
+  }
+}
+
+// By a quarter, so that the copies of a commit that did not fit stay few.
+Result<void> LmdbStore::grow() {
+  MDB_envinfo info{};
+  if (const int code = mdb_env_info(env_, &info); code != 0) return failure("grow", code);
+  const auto step = std::max<std::uint64_t>(options_.map_bytes, info.me_mapsize / 4);
+  const auto bytes = info.me_mapsize + (step + kMapUnit - 1) / kMapUnit * kMapUnit;
+  if (options_.write_map) {
+    COORD_TRY(allocate(bytes));
+  }
+  const std::unique_lock lock(map_mutex_);
+  if (const int code = mdb_env_set_mapsize(env_, bytes); code != 0) return failure("grow", code);
+  return success();
+}
+
+Result<void> LmdbStore::scan(
+    Table table, std::string_view from, std::string_view to,
+    const std::function<bool(std::string_view key, std::string_view bytes)>& each) const {
+  const std::shared_lock lock(map_mutex_);
+  Transaction txn;
+  int code = txn.begin(env_, MDB_RDONLY);
+  if (code != 0) return failure("read", code);
+  Cursor cursor;
+  code = cursor.open(txn.get(), tables_[index_of_table(table)]);
+  if (code != 0) return failure("read", code);
+  auto key = value_of(from);
+  MDB_val value{};
+  code = mdb_cursor_get(cursor.get(), &key, &value, from.empty() ? MDB_FIRST : MDB_SET_RANGE);
+  if (code == 0 && !from.empty() && view_of(key) == from) {
+    code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT);
+  }
+  for (; code == 0; code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
+    if (!to.empty() && view_of(key) > to) return success();
+    const auto stored = split(value);
+    if (!stored || record_hash(table, view_of(key), stored->bytes) != stored->checksum) {
+      return damaged(table, view_of(key));
+    }
+    if (!each(view_of(key), stored->bytes)) return success();
+  }
+  if (code != MDB_NOTFOUND) return failure("read", code);
+  return success();
+}
+
+Result<std::optional<std::string>> LmdbStore::get(Table table, std::string_view key) const {
+  const std::shared_lock lock(map_mutex_);
+  Transaction txn;
+  int code = txn.begin(env_, MDB_RDONLY);
+  if (code != 0) return failure("read", code);
+  auto place = value_of(key);
+  MDB_val value{};
+  code = mdb_get(txn.get(), tables_[index_of_table(table)], &place, &value);
+  if (code == MDB_NOTFOUND) return std::optional<std::string>();
+  if (code != 0) return failure("read", code);
+  const auto stored = split(value);
+  if (!stored || record_hash(table, key, stored->bytes) != stored->checksum) {
+    return damaged(table, key);
+  }
+  return std::optional<std::string>(std::string(stored->bytes));
+}
+
+Result<std::optional<Zxid>> LmdbStore::oldest_change() const {
+  std::optional<Zxid> oldest;
+  auto scanned = scan(Table::changes, {}, {}, [&](std::string_view key, std::string_view) {
+    if (key.size() == kChangeKeyBytes) oldest = Zxid(read_big_endian(key));
+    return false;
+  });
+  COORD_TRY(std::move(scanned));
+  return oldest;
+}
+
+std::uint64_t LmdbStore::bytes_used() const {
+  const std::shared_lock lock(map_mutex_);
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  if (mdb_env_info(env_, &info) != 0 || mdb_env_stat(env_, &stat) != 0) return 0;
+  return (info.me_last_pgno + 1) * stat.ms_psize;
+}
+
+}  // namespace
+
+Result<std::unique_ptr<StateStore>> open_lmdb_store(const std::string& directory,
+                                                    const StoreOptions& options) {
+  if (options.map_bytes == 0 || options.map_bytes % kMapUnit != 0) {
+    return error(Failure::invalid, "the map is a multiple of 1 MiB");
+  }
+  COORD_TRY(make_directories(directory));
+  auto store = std::make_unique<LmdbStore>(directory, options);
+  COORD_TRY(store->open());
+  return std::unique_ptr<StateStore>(std::move(store));
+}
+
+}  // namespace coord::disk

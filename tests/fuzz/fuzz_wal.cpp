@@ -1,0 +1,1 @@
+// WAL reader fuzz target.

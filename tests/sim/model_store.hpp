@@ -1,0 +1,60 @@
+// ModelStore: a StateStore in memory with the transaction semantics of the real one.
+//
+// A commit is there whole or not at all. A crash decides over the commit that was under way, and
+// may bring back the state before the last commit, as LMDB does when its newer meta page is lost.
+// Single-threaded.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "coord/base/prng.hpp"
+#include "coord/disk/state_store.hpp"
+
+namespace coord::sim {
+
+struct StoreFaults {
+  bool is_full = false;       // commit() answers disk_full and changes nothing.
+  bool commit_fails = false;  // EIO: the caller ends the process.
+};
+
+struct StoreCrashOdds {
+  std::uint64_t under_way_kept_percent = 50;
+  std::uint64_t fallback_percent = 5;
+};
+
+class ModelStore final : public disk::StateStore {
+ public:
+  StoreFaults faults;
+
+  [[nodiscard]] Result<std::optional<core::CheckpointMark>> mark() const override;
+  [[nodiscard]] Result<void> load(const core::RecordSink& sink) const override;
+  [[nodiscard]] Result<void> commit(const core::Checkpoint& checkpoint) override;
+  [[nodiscard]] Result<void> scan(
+      Table table, std::string_view from, std::string_view to,
+      const std::function<bool(std::string_view key, std::string_view bytes)>& each) const override;
+  [[nodiscard]] Result<std::optional<std::string>> get(Table table,
+                                                       std::string_view key) const override;
+  [[nodiscard]] Result<std::optional<Zxid>> oldest_change() const override;
+  [[nodiscard]] std::uint64_t bytes_used() const override;
+
+  // `under_way`: the checkpoint whose commit had begun and was not reported, or null.
+  void crash(Prng& prng, const core::Checkpoint* under_way, const StoreCrashOdds& odds);
+
+ private:
+  using Key = std::pair<Table, std::string>;
+  void set(const Key& key, const std::optional<std::string>& bytes);
+  void trim(Zxid below);
+
+  std::map<Key, std::string> records_;
+  std::optional<core::CheckpointMark> mark_;
+  // What the last commit changed, to undo it.
+  std::map<Key, std::optional<std::string>> before_;
+  std::optional<core::CheckpointMark> mark_before_;
+  bool can_fall_back_ = false;
+};
+
+}  // namespace coord::sim
