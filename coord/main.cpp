@@ -1,0 +1,97 @@
+// coordd: builds the objects, runs, stops.
+#include <malloc.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <csignal>
+#include <memory>
+
+#include "api/http_server.hpp"
+#include "coord/disk/posix_disk.hpp"
+#include "coord/server/config.hpp"
+#include "coord/server/data.hpp"
+#include "coord/server/gateway.hpp"
+#include "coord/server/log.hpp"
+#include "coord/server/metrics.hpp"
+#include "coord/server/runner.hpp"
+
+namespace coord::server {
+namespace {
+
+// Failures of start-up: what is wrong, what to do, and the exit code that a script can tell apart.
+int fail(const Error& problem) {
+  spdlog::error("{}", problem.message);
+  if (problem.failure == Failure::corrupt) {
+    spdlog::error("this member does not start on damaged data; restore it from a backup");
+    return 4;
+  }
+  return 1;
+}
+
+core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
+  core::NodeOptions options;
+  options.raft.id = config.id;
+  options.raft.seed = random_number();
+  options.requests = config.limits.requests;
+  options.watches = config.watches;
+  options.checkpoint = config.checkpoint;
+  options.retention = config.retention;
+  options.cluster = random_uuid();
+  options.disk_id = disk;
+  return options;
+}
+
+int serve(const Config& config) {
+  auto lock = DataLock::take(config.data);
+  if (!lock) return fail(lock.error());
+  const auto disk = disk_id(config.data);
+  if (!disk) return fail(disk.error());
+  auto wal_disk = disk::open_posix_disk(config.data + "/wal");
+  if (!wal_disk) return fail(wal_disk.error());
+  auto opened = open_data(config, *wal_disk.value());
+  if (!opened) return fail(opened.error());
+
+  LogTrace trace;
+  Metrics metrics;
+  boost::asio::io_context loop(1);
+  auto node = std::make_unique<core::Node>(node_options(config, disk.value()),
+                                           std::move(opened.value().state), trace);
+  Runner runner(loop, std::move(node), std::move(opened.value().wal),
+                std::move(opened.value().store), metrics);
+  ServerGateway gateway(runner, metrics);
+  api::HttpServer http(loop, gateway, config.api);
+  const auto port = http.listen(config.http.host, config.http.port);
+  if (!port) return fail(port.error());
+  spdlog::info("event=serving http={}:{} data={} version={}", config.http.host, port.value(),
+               config.data, COORD_VERSION);
+
+  boost::asio::signal_set signals(loop, SIGTERM, SIGINT);
+  signals.async_wait([&](const boost::system::error_code& code, int number) {
+    if (code) return;
+    spdlog::info("event=stopping signal={}", number);
+    http.stop();
+    runner.drain(config.drain_ms, [&] { loop.stop(); });
+  });
+  runner.start();
+  loop.run();
+  spdlog::info("event=stopped revision={}", runner.node().state().applied());
+  return 0;
+}
+
+}  // namespace
+}  // namespace coord::server
+
+int main(int argc, char** argv) {
+  std::signal(SIGPIPE, SIG_IGN);
+  // Large blocks (the tables of a checkpoint) go back to the system when they are freed.
+  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
+  mallopt(M_ARENA_MAX, 2);
+  auto config = coord::server::read_config(argc, argv);
+  if (const auto* exit = std::get_if<coord::server::ExitNow>(&config)) return exit->code;
+  const auto& values = std::get<coord::server::Config>(config);
+  if (const auto log = coord::server::set_up_log(values.log_level); !log) {
+    fmt::print(stderr, "{}\n", log.error().message);
+    return 2;
+  }
+  return coord::server::serve(values);
+}

@@ -1,0 +1,51 @@
+// Config: what coordd is told, by flags, environment and file (CLI11 serves all three).
+//
+// A flag wins over COORD_<NAME> in the environment, that over the file of --config, that over the
+// default. Every value is checked before anything is opened.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "api/http_options.hpp"
+#include "coord/base/ids.hpp"
+#include "coord/core/node.hpp"
+#include "coord/core/state_machine.hpp"
+
+namespace coord::server {
+
+struct Endpoint {
+  std::string host;
+  std::uint16_t port = 0;
+};
+
+struct Config {
+  std::string data = "./data";
+  Endpoint http{"127.0.0.1", 7070};
+  std::string log_level = "info";
+  MemberId id{1};
+  std::uint64_t wal_segment_bytes = 64 * kMiB;
+  std::int64_t drain_ms = 5'000;
+  core::StateLimits limits;
+  core::CheckpointPolicy checkpoint;
+  core::RetentionPolicy retention;
+  WatchLimits watches;
+  api::HttpOptions api;
+};
+
+// The process ends with this code; the text was printed already.
+struct ExitNow {
+  int code = 0;
+};
+
+// Reads the command line, the environment and the file. ExitNow for --help, --version,
+// --check-config and for errors (2, with what to do on stderr).
+[[nodiscard]] std::variant<Config, ExitNow> read_config(int argc, const char* const* argv);
+
+// "HOST:PORT", "[V6]:PORT", ":PORT" (all addresses of loopback) or "PORT".
+[[nodiscard]] std::optional<Endpoint> parse_endpoint(const std::string& text);
+
+}  // namespace coord::server

@@ -1,0 +1,241 @@
+#include "coord/server/runner.hpp"
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <utility>
+
+#include "coord/base/check.hpp"
+#include "coord/server/log.hpp"
+
+namespace coord::server {
+namespace {
+
+constexpr auto kTick = std::chrono::milliseconds(20);
+constexpr auto kFullRetry = std::chrono::milliseconds(250);
+
+// Adds what a later turn asks for to what an earlier one did: entries of the same index are
+// replaced by the later ones, and everything after them goes, as on disk.
+void append(disk::WalBatch& batch, election::Persist&& persist) {
+  if (persist.hard_state) batch.hard_state = persist.hard_state;
+  if (persist.entries.empty()) return;
+  const auto first = persist.entries.front()->index;
+  while (!batch.entries.empty() && batch.entries.back()->index >= first) batch.entries.pop_back();
+  if (batch.entries.empty()) {
+    batch.entries = std::move(persist.entries);
+  } else {
+    std::move(persist.entries.begin(), persist.entries.end(), std::back_inserter(batch.entries));
+  }
+}
+
+}  // namespace
+
+std::int64_t mono_ns() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::steady_clock::now().time_since_epoch())
+      .count();
+}
+
+core::Tick clock_now() {
+  const auto wall = std::chrono::system_clock::now().time_since_epoch();
+  return {mono_ns() / 1'000'000,
+          std::chrono::duration_cast<std::chrono::milliseconds>(wall).count()};
+}
+
+Runner::Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
+               std::unique_ptr<disk::Wal> wal, std::unique_ptr<disk::StateStore> store,
+               Metrics& metrics)
+    : loop_(loop),
+      node_(std::move(node)),
+      wal_(std::move(wal)),
+      store_(std::move(store)),
+      metrics_(metrics),
+      ticker_(loop),
+      retry_(loop),
+      disk_worker_(loop, *wal_,
+                   [this](const Result<void>& result, std::int64_t took) {
+                     on_synced(result, took);
+                   }),
+      store_worker_(
+          loop, *store_,
+          [this](const StoreWorker::Written& written) {
+            is_checkpointing_ = false;
+            metrics_.checkpoint(written.records, written.milliseconds);
+            spdlog::debug("event=checkpoint index={} records={} ms={}", written.index,
+                          written.records, written.milliseconds);
+            enqueue(core::Checkpointed{written.index});
+          },
+          [this](bool is_full) {
+            is_store_full_ = is_full;
+            report_full();
+          }),
+      read_worker_(loop, *store_, [this](core::StoreAnswer found) {
+        enqueue(core::StoreAnswered{std::move(found)});
+      }) {}
+
+Runner::~Runner() = default;
+
+void Runner::start() {
+  schedule_turn();
+  tick();
+}
+
+void Runner::tick() {
+  ticker_.expires_after(kTick);
+  ticker_.async_wait([this](const boost::system::error_code& code) {
+    if (code) return;
+    schedule_turn();
+    if (is_preparing_ && !under_way_) {
+      const auto more = wal_->prepare();
+      if (!more) {
+        if (more.error().failure != Failure::disk_full) {
+          log_and_die("the log cannot be prepared: {}", more.error().message);
+        }
+      } else {
+        is_preparing_ = more.value();
+      }
+    }
+    if (drained_ && (is_idle() || mono_ns() / 1'000'000 >= drain_until_ms_)) {
+      std::exchange(drained_, nullptr)();
+    }
+    tick();
+  });
+}
+
+void Runner::drain(std::int64_t limit_ms, std::function<void()> done) {
+  drain_until_ms_ = mono_ns() / 1'000'000 + limit_ms;
+  drained_ = std::move(done);
+}
+
+bool Runner::is_idle() const {
+  return inbox_.empty() && !under_way_ && gathered_.empty() && node_->pending_count() == 0;
+}
+
+void Runner::enqueue(core::Event event) {
+  inbox_.push_back(std::move(event));
+  schedule_turn();
+}
+
+void Runner::schedule_turn() {
+  if (is_turn_scheduled_) return;
+  is_turn_scheduled_ = true;
+  // Behind the handlers that are ready now: what they bring shares this turn and its sync.
+  boost::asio::post(loop_, [this] { turn(); });
+}
+
+void Runner::turn() {
+  is_turn_scheduled_ = false;
+  metrics_.turn(inbox_.size());
+  if (core::run_turn(inbox_, *node_, clock_now(), *this)) schedule_turn();
+}
+
+// ---------------------------------------------------------------- the log
+
+void Runner::persist(election::Persist persist, std::vector<election::Message> after) {
+  if (gathered_.number == 0) gathered_.since_ns = mono_ns();
+  COORD_CHECK(persist.number > gathered_.number, "persists are numbered in order");
+  gathered_.number = persist.number;
+  append(gathered_.batch, std::move(persist));
+  std::move(after.begin(), after.end(), std::back_inserter(gathered_.after));
+  if (!under_way_) write_gathered();
+}
+
+void Runner::send_after_persist(std::vector<election::Message> messages) {
+  if (!under_way_ && gathered_.empty()) return send(std::move(messages));
+  auto& target = gathered_.empty() ? *under_way_ : gathered_;
+  std::move(messages.begin(), messages.end(), std::back_inserter(target.after));
+}
+
+void Runner::write_gathered() {
+  COORD_CHECK(!under_way_, "one sync is under way at a time");
+  const auto result = wal_->append(gathered_.batch);
+  if (!result) {
+    if (result.error().failure != Failure::disk_full) {
+      log_and_die("the log cannot be written: {}", result.error().message);
+    }
+    return on_log_full();
+  }
+  if (is_log_full_) {
+    is_log_full_ = false;
+    report_full();
+  }
+  metrics_.batch(gathered_.batch.entries.size());
+  under_way_ = std::exchange(gathered_, Unsynced());
+  disk_worker_.sync();
+}
+
+// The bytes stay gathered and are tried again: nothing that was promised is dropped.
+void Runner::on_log_full() {
+  is_log_full_ = true;
+  report_full();
+  retry_.expires_after(kFullRetry);
+  retry_.async_wait([this](const boost::system::error_code& code) {
+    if (!code && !under_way_ && !gathered_.empty()) write_gathered();
+  });
+}
+
+void Runner::report_full() {
+  const bool is_full = is_log_full_ || is_store_full_;
+  if (is_full == was_full_) return;
+  was_full_ = is_full;
+  enqueue(core::DiskFull{is_full});
+}
+
+void Runner::on_synced(const Result<void>& result, std::int64_t nanoseconds) {
+  if (!result) log_and_die("the log cannot be synced: {}", result.error().message);
+  metrics_.sync(nanoseconds);
+  auto done = std::move(*under_way_);
+  under_way_.reset();
+  if (!done.after.empty()) send(std::move(done.after));
+  if (done.number > 0) enqueue(core::Persisted{done.number});
+  if (!gathered_.empty()) write_gathered();
+}
+
+void Runner::recycle(Index up_to) {
+  const auto result = wal_->recycle(up_to);
+  if (!result && result.error().failure != Failure::disk_full) {
+    log_and_die("the log cannot be recycled: {}", result.error().message);
+  }
+  is_preparing_ = true;
+}
+
+// ---------------------------------------------------------------- the other effects
+
+void Runner::send(std::vector<election::Message> messages) {
+  COORD_CHECK(messages.empty(), "a cluster of one has nobody to write to");
+}
+
+void Runner::checkpoint(core::Checkpoint checkpoint) {
+  COORD_CHECK(!is_checkpointing_, "one checkpoint is under way at a time");
+  is_checkpointing_ = true;
+  store_worker_.commit(std::move(checkpoint));
+}
+
+void Runner::read_store(core::StoreRead read) { read_worker_.ask(std::move(read)); }
+
+ConnectionId Runner::connect(api::Sink& sink) {
+  const ConnectionId id(++last_connection_);
+  sinks_.emplace(id, &sink);
+  return id;
+}
+
+void Runner::disconnect(ConnectionId connection) {
+  if (sinks_.erase(connection) > 0) enqueue(core::Disconnected{connection});
+}
+
+void Runner::deliver(std::vector<core::Delivery> deliveries) {
+  for (auto& delivery : deliveries) {
+    const auto id = std::visit([](const auto& d) { return d.connection; }, delivery);
+    const auto sink = sinks_.find(id);
+    if (sink == sinks_.end()) continue;
+    if (touched_.empty() || touched_.back() != id) touched_.push_back(id);
+    sink->second->deliver(std::move(delivery));
+  }
+  // A sink may be gone by the time its turn comes: an earlier one's flush may have dropped it.
+  for (const auto id : touched_) {
+    const auto sink = sinks_.find(id);
+    if (sink != sinks_.end()) sink->second->flush();
+  }
+  touched_.clear();
+}
+
+}  // namespace coord::server

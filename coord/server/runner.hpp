@@ -1,0 +1,113 @@
+// Runner: the shell's loop around a Node. It feeds events, carries out effects and feeds back what
+// happened; it decides nothing about consensus, sessions or znodes.
+//
+// Group commit: while one sync is under way, what the following turns ask to persist gathers, and
+// is written and synced as one batch when the sync ends. A failed write or sync ends the process; a
+// full disk is tried again with the same bytes until there is room.
+//
+// Thread rule: everything on the loop's thread.
+#pragma once
+
+#include <absl/container/flat_hash_map.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "api/gateway.hpp"
+#include "coord/core/node.hpp"
+#include "coord/core/turn.hpp"
+#include "coord/disk/state_store.hpp"
+#include "coord/disk/wal.hpp"
+#include "coord/server/metrics.hpp"
+#include "coord/server/workers.hpp"
+
+namespace coord::server {
+
+class Runner final : public core::Ports {
+ public:
+  Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
+         std::unique_ptr<disk::Wal> wal, std::unique_ptr<disk::StateStore> store,
+         Metrics& metrics);
+  ~Runner() override;
+
+  // Starts the ticker.
+  void start();
+  // Puts an event into the inbox; the turn runs after the handlers that are ready now.
+  void enqueue(core::Event event);
+  // Calls `done` once nothing is under way any more, or after `limit_ms`.
+  void drain(std::int64_t limit_ms, std::function<void()> done);
+
+  [[nodiscard]] ConnectionId connect(api::Sink& sink);
+  void disconnect(ConnectionId connection);
+  [[nodiscard]] std::size_t connection_count() const noexcept { return sinks_.size(); }
+  [[nodiscard]] const core::Node& node() const noexcept { return *node_; }
+  [[nodiscard]] const disk::Wal& wal() const noexcept { return *wal_; }
+  [[nodiscard]] const disk::StateStore& store() const noexcept { return *store_; }
+
+  // core::Ports
+  void send(std::vector<election::Message> messages) override;
+  void persist(election::Persist persist, std::vector<election::Message> after) override;
+  void send_after_persist(std::vector<election::Message> messages) override;
+  void deliver(std::vector<core::Delivery> deliveries) override;
+  void checkpoint(core::Checkpoint checkpoint) override;
+  void read_store(core::StoreRead read) override;
+  void recycle(Index up_to) override;
+
+ private:
+  // What waits for a sync: as much as gathered while the one before was under way.
+  struct Unsynced {
+    disk::WalBatch batch;
+    std::vector<election::Message> after;
+    std::uint64_t number = 0;
+    std::int64_t since_ns = 0;
+    [[nodiscard]] bool empty() const noexcept { return number == 0 && after.empty(); }
+  };
+  void schedule_turn();
+  void turn();
+  void tick();
+  void write_gathered();
+  void on_synced(const Result<void>& result, std::int64_t nanoseconds);
+  void on_log_full();
+  void report_full();
+  [[nodiscard]] bool is_idle() const;
+
+  boost::asio::io_context& loop_;
+  std::unique_ptr<core::Node> node_;
+  std::unique_ptr<disk::Wal> wal_;
+  std::unique_ptr<disk::StateStore> store_;
+  Metrics& metrics_;
+  core::Inbox inbox_;
+  bool is_turn_scheduled_ = false;
+  boost::asio::steady_timer ticker_;
+  boost::asio::steady_timer retry_;
+
+  Unsynced gathered_;
+  std::optional<Unsynced> under_way_;
+  bool is_log_full_ = false;
+  bool is_store_full_ = false;
+  bool was_full_ = false;
+  bool is_preparing_ = true;  // Spare segments may be missing.
+  bool is_checkpointing_ = false;
+  std::int64_t drain_until_ms_ = 0;
+  std::function<void()> drained_;
+
+  absl::flat_hash_map<ConnectionId, api::Sink*> sinks_;
+  std::uint64_t last_connection_ = 0;
+  std::vector<ConnectionId> touched_;  // Sinks to flush at the end of a delivery.
+
+  // Last, so that their threads end before what they use.
+  DiskWorker disk_worker_;
+  StoreWorker store_worker_;
+  ReadWorker read_worker_;
+};
+
+// The member's clocks.
+[[nodiscard]] std::int64_t mono_ns();
+[[nodiscard]] core::Tick clock_now();
+
+}  // namespace coord::server

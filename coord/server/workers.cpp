@@ -1,0 +1,142 @@
+#include "coord/server/workers.hpp"
+
+#include <pthread.h>
+
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <utility>
+
+#include "coord/server/log.hpp"
+
+namespace coord::server {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// More than the node ever has under way.
+constexpr std::size_t kReadsMax = 1'000'000;
+constexpr auto kFullRetry = std::chrono::milliseconds(200);
+
+void name_thread(const char* name) { pthread_setname_np(pthread_self(), name); }
+
+}  // namespace
+
+// ---------------------------------------------------------------- DiskWorker
+
+DiskWorker::DiskWorker(boost::asio::io_context& loop, disk::Wal& wal, Done done)
+    : loop_(loop), wal_(wal), done_(std::move(done)), requests_(1), thread_([this] { run(); }) {}
+
+DiskWorker::~DiskWorker() {
+  requests_.close();
+  thread_.join();
+}
+
+void DiskWorker::sync() { requests_.put(0); }
+
+void DiskWorker::run() {
+  name_thread("coordd-disk");
+  while (!requests_.wait().empty()) {
+    const auto start = Clock::now();
+    auto result = wal_.sync();
+    const auto took =
+        std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
+    boost::asio::post(loop_,
+                      [this, took, result = std::move(result)] { done_(result, took); });
+  }
+}
+
+// ---------------------------------------------------------------- StoreWorker
+
+StoreWorker::StoreWorker(boost::asio::io_context& loop, disk::StateStore& store, Done done,
+                         Full full)
+    : loop_(loop),
+      store_(store),
+      done_(std::move(done)),
+      full_(std::move(full)),
+      work_(1),
+      thread_([this] { run(); }) {}
+
+StoreWorker::~StoreWorker() {
+  is_stopping_ = true;
+  work_.close();
+  thread_.join();
+}
+
+void StoreWorker::commit(core::Checkpoint checkpoint) { work_.put(std::move(checkpoint)); }
+
+void StoreWorker::run() {
+  name_thread("coordd-store");
+  for (auto work = work_.wait(); !work.empty(); work = work_.wait()) {
+    for (auto& checkpoint : work) {
+      while (!commit_one(checkpoint)) {
+        if (is_stopping_) return;
+        std::this_thread::sleep_for(kFullRetry);
+      }
+    }
+  }
+}
+
+bool StoreWorker::commit_one(core::Checkpoint& checkpoint) {
+  const auto start = Clock::now();
+  const auto result = store_.commit(checkpoint);
+  if (!result) {
+    if (result.error().failure != Failure::disk_full) {
+      log_and_die("the checkpoint cannot be written: {}", result.error().message);
+    }
+    boost::asio::post(loop_, [this] { full_(true); });
+    return false;
+  }
+  Written written;
+  written.index = checkpoint.applied;
+  written.records = checkpoint.records.size();
+  written.milliseconds =
+      std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
+  // The records are freed here, not on the loop: there may be a hundred thousand.
+  checkpoint = core::Checkpoint();
+  boost::asio::post(loop_, [this, written] {
+    full_(false);
+    done_(written);
+  });
+  return true;
+}
+
+// ---------------------------------------------------------------- ReadWorker
+
+ReadWorker::ReadWorker(boost::asio::io_context& loop, const disk::StateStore& store, Done done)
+    : loop_(loop),
+      store_(store),
+      done_(std::move(done)),
+      work_(kReadsMax),
+      thread_([this] { run(); }) {}
+
+ReadWorker::~ReadWorker() {
+  work_.close();
+  thread_.join();
+}
+
+void ReadWorker::ask(core::StoreRead read) { work_.put(std::move(read)); }
+
+void ReadWorker::run() {
+  name_thread("coordd-read");
+  core::StoreReader reader;
+  reader.scan = [this](Table table, std::string_view from, std::string_view to,
+                       const std::function<bool(std::string_view, std::string_view)>& each) {
+    const auto result = store_.scan(table, from, to, each);
+    return result ? std::string() : result.error().message;
+  };
+  reader.get = [this](Table table, std::string_view key, std::optional<std::string>& bytes) {
+    auto result = store_.get(table, key);
+    if (!result) return result.error().message;
+    bytes = std::move(result.value());
+    return std::string();
+  };
+  for (auto work = work_.wait(); !work.empty(); work = work_.wait()) {
+    for (const auto& read : work) {
+      auto found = core::answer(read, reader);
+      boost::asio::post(loop_,
+                        [this, found = std::move(found)]() mutable { done_(std::move(found)); });
+    }
+  }
+}
+
+}  // namespace coord::server

@@ -1,0 +1,84 @@
+// The threads beside the loop: DiskWorker syncs the log, StoreWorker writes checkpoints, ReadWorker
+// looks up the past.
+//
+// Each takes values from a mailbox and posts its result back to the loop's executor. None of them
+// decides anything. Destruction finishes what is under way and joins.
+#pragma once
+
+#include <atomic>
+#include <boost/asio/io_context.hpp>
+#include <functional>
+#include <thread>
+
+#include "coord/base/result.hpp"
+#include "coord/core/changes.hpp"
+#include "coord/core/checkpoint.hpp"
+#include "coord/disk/state_store.hpp"
+#include "coord/disk/wal.hpp"
+#include "coord/server/mailbox.hpp"
+
+namespace coord::server {
+
+// Runs Wal::sync() once for each request; one is under way at a time.
+class DiskWorker {
+ public:
+  // `done` runs on the loop, with how long the sync took in nanoseconds.
+  using Done = std::function<void(Result<void>, std::int64_t nanoseconds)>;
+  DiskWorker(boost::asio::io_context& loop, disk::Wal& wal, Done done);
+  ~DiskWorker();
+  void sync();
+
+ private:
+  void run();
+  boost::asio::io_context& loop_;
+  disk::Wal& wal_;
+  Done done_;
+  Mailbox<char> requests_;
+  std::thread thread_;
+};
+
+// Commits checkpoints to the store. A full disk is tried again until there is room.
+class StoreWorker {
+ public:
+  struct Written {
+    Index index;
+    std::size_t records = 0;
+    std::int64_t milliseconds = 0;
+  };
+  using Done = std::function<void(const Written&)>;
+  using Full = std::function<void(bool is_full)>;
+  StoreWorker(boost::asio::io_context& loop, disk::StateStore& store, Done done, Full full);
+  ~StoreWorker();
+  // Requires: none is under way.
+  void commit(core::Checkpoint checkpoint);
+
+ private:
+  void run();
+  bool commit_one(core::Checkpoint& checkpoint);
+  boost::asio::io_context& loop_;
+  disk::StateStore& store_;
+  Done done_;
+  Full full_;
+  Mailbox<core::Checkpoint> work_;
+  std::thread thread_;
+  std::atomic<bool> is_stopping_ = false;
+};
+
+// Answers questions about the past from read transactions.
+class ReadWorker {
+ public:
+  using Done = std::function<void(core::StoreAnswer)>;
+  ReadWorker(boost::asio::io_context& loop, const disk::StateStore& store, Done done);
+  ~ReadWorker();
+  void ask(core::StoreRead read);
+
+ private:
+  void run();
+  boost::asio::io_context& loop_;
+  const disk::StateStore& store_;
+  Done done_;
+  Mailbox<core::StoreRead> work_;
+  std::thread thread_;
+};
+
+}  // namespace coord::server
