@@ -55,6 +55,13 @@ void Node::end_watch(WatchKey key, Code code, std::string detail) {
 void Node::forget_watch(WatchKey key) {
   const auto info = watches_.find(key);
   if (info == watches_.end()) return;
+  if (info->second.is_reading_store) {
+    // A later watch may have the same id: the answer must not reach it.
+    std::erase_if(store_waits_, [&key](const auto& entry) {
+      const auto* watch = std::get_if<WatchKey>(&entry.second.who);
+      return watch != nullptr && *watch == key;
+    });
+  }
   if (info->second.session) {
     const auto of_session = watches_of_session_.find(info->second.session->id);
     COORD_CHECK(of_session != watches_of_session_.end(), "a session's watch is listed");
