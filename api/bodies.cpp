@@ -195,7 +195,8 @@ Problem parse_compare(const Json& json, std::size_t index, core::Compare& out) {
   out.version = guard.version;
   out.value = fields.value();
   if (!out.exists && !out.mzxid && !out.version && !out.value) {
-    fields.fail(fmt::format("compare[{}] compares nothing: exists, version, mzxid or value", index));
+    fields.fail(
+        fmt::format("compare[{}] compares nothing: exists, version, mzxid or value", index));
   }
   return fields.finish({"path", "exists", "mzxid", "version", "value", "encoding"});
 }
@@ -259,8 +260,7 @@ Problem parse_op(const Json& json, std::string where, core::TxnOp& out, std::str
     set.content_type = fields.text("content_type").value_or("");
     set.guard = fields.guard();
     out = std::move(set);
-    return fields.finish(
-        {"op", "path", "value", "encoding", "content_type", "version", "mzxid"});
+    return fields.finish({"op", "path", "value", "encoding", "content_type", "version", "mzxid"});
   }
   if (op == "delete" || op == "delete-tree") {
     name = op == "delete" ? "delete" : "delete-tree";
@@ -343,11 +343,11 @@ Problem parse_txn(std::string_view body, const HttpOptions& options, Plan& plan)
   for (const auto* branch : {"then", "else"}) {
     const auto at = root.find(branch);
     if (at != root.end() && at->is_array() && at->size() > options.requests.txn_ops_max) {
-      return {Code::too_large,
-              fmt::format("\"{}\" has more than {} operations", branch,
-                          options.requests.txn_ops_max),
-              {},
-              options.requests.txn_ops_max};
+      return {
+          Code::too_large,
+          fmt::format("\"{}\" has more than {} operations", branch, options.requests.txn_ops_max),
+          {},
+          options.requests.txn_ops_max};
     }
   }
   if (auto problem = parse_ops(root, "then", txn.then, plan.then_names)) return problem;

@@ -26,8 +26,7 @@ namespace coord::api {
 [[nodiscard]] Problem parse_quota(std::string_view body, core::SetQuota& out);
 
 // RFC 7396: the JSON text of `value` after `patch`. A value that is no JSON gives `invalid`.
-[[nodiscard]] Problem merge_patch(std::string_view value, std::string_view patch,
-                                  std::string& out);
+[[nodiscard]] Problem merge_patch(std::string_view value, std::string_view patch, std::string& out);
 // Is the text one JSON document within the bound on depth?
 [[nodiscard]] Problem check_json(std::string_view text);
 

@@ -17,15 +17,15 @@ struct HttpOptions {
   RequestLimits requests;
   SessionLimits sessions;
 
-  std::size_t connections_max = 20'000;  // One more gets 503 and is closed.
-  std::size_t pipelined_max = 128;       // Requests of one connection that are not answered yet.
-  std::size_t unsent_pause_bytes = kMiB;  // So much unsent output stops the reading of requests.
-  std::size_t stream_bytes_max = 4 * kMiB;      // A stream that owes more is cut ...
+  std::size_t connections_max = 20'000;     // One more gets 503 and is closed.
+  std::size_t pipelined_max = 128;          // Requests of one connection that are not answered yet.
+  std::size_t unsent_pause_bytes = kMiB;    // So much unsent output stops the reading of requests.
+  std::size_t stream_bytes_max = 4 * kMiB;  // A stream that owes more is cut ...
   std::size_t stream_resume_bytes = 256 * kKiB;  // ... a replay goes on below this.
 
-  std::int64_t header_timeout_ms = 10'000;  // From a request's first byte, or from the accept.
-  std::int64_t idle_timeout_ms = 75'000;    // Between requests.
-  std::int64_t body_window_ms = 10'000;     // In each such window a body must bring ...
+  std::int64_t header_timeout_ms = 10'000;    // From a request's first byte, or from the accept.
+  std::int64_t idle_timeout_ms = 75'000;      // Between requests.
+  std::int64_t body_window_ms = 10'000;       // In each such window a body must bring ...
   std::size_t body_window_bytes = 10 * kKiB;  // ... so many bytes, or end.
   std::int64_t write_timeout_ms = 30'000;     // Without one byte of progress.
   std::int64_t answer_grace_ms = 5'000;  // Beyond a request's time-out: then the edge answers 504.

@@ -106,8 +106,8 @@ bool accepts_gzip(std::string_view accept_encoding) {
     const auto semicolon = std::min(item.find(';'), item.size());
     const auto name = trim(item.substr(0, semicolon));
     if (iequals(name, "gzip") || name == "*") {
-      return quality_of(semicolon < item.size() ? item.substr(semicolon + 1)
-                                                : std::string_view{}) > 0;
+      return quality_of(semicolon < item.size() ? item.substr(semicolon + 1) : std::string_view{}) >
+             0;
     }
     if (end == std::string_view::npos) break;
     accept_encoding.remove_prefix(end + 1);
@@ -134,9 +134,9 @@ std::string_view served_content_type(std::string_view stored, std::string_view v
   const auto is_active = std::any_of(kActive.begin(), kActive.end(),
                                      [&](std::string_view type) { return iequals(type, bare); });
   const auto subtype = bare.substr(std::min(bare.find('/') + 1, bare.size()));
-  const bool is_script = subtype.size() >= 10 &&
-                         (iequals(subtype.substr(subtype.size() - 10), "javascript") ||
-                          iequals(subtype.substr(subtype.size() - 10), "ecmascript"));
+  const bool is_script =
+      subtype.size() >= 10 && (iequals(subtype.substr(subtype.size() - 10), "javascript") ||
+                               iequals(subtype.substr(subtype.size() - 10), "ecmascript"));
   if (is_active || is_script || iequals(subtype, "jscript") || iequals(subtype, "livescript") ||
       stored.find(',') != std::string_view::npos) {
     return kPlain;

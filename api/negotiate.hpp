@@ -18,7 +18,8 @@ enum FormatSet : std::uint8_t {
   offers_ndjson = 8,
 };
 
-// By the highest q, then the first named; no Accept gives the lowest format of `offered`. None: 406.
+// By the highest q, then the first named; no Accept gives the lowest format of `offered`. None:
+// 406.
 [[nodiscard]] std::optional<Format> choose_format(std::string_view accept, std::uint8_t offered);
 
 // May the answer be compressed with gzip?

@@ -21,8 +21,9 @@ Problem check_query(const RouteSpec& route, const std::vector<QueryParameter>& p
     if (!takes_parameter(route, name)) {
       const auto known = parameters_of(route);
       const auto near = nearest(name, known);
-      return bad_request(fmt::format("there is no query parameter \"{}\" here{}", name,
-                                     near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
+      return bad_request(
+          fmt::format("there is no query parameter \"{}\" here{}", name,
+                      near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
     }
     if (route.endpoint == Endpoint::watch_get && name == "path") continue;
     for (std::size_t j = 0; j < i; ++j) {
@@ -136,7 +137,9 @@ Problem plan_format(const RequestView& view, const Query& query, Plan& plan) {
     plan.format = *format;
   } else if (plan.route->method == Method::get && (plan.route->traits & trait_local) == 0) {
     return {Code::not_acceptable,
-            fmt::format("no form of this answer fits Accept: {}", view.headers.accept), {}, {}};
+            fmt::format("no form of this answer fits Accept: {}", view.headers.accept),
+            {},
+            {}};
   } else {
     // A write is not refused for the form of its answer, nor is a probe.
     plan.format = choose_format({}, offered).value_or(Format::raw);
@@ -200,7 +203,8 @@ Problem plan_routed(const RequestView& view, const Caller& caller, const HttpOpt
   auto match = match_route(view.method, scratch.path);
   if (match.route == nullptr) {
     if (match.allow.empty()) {
-      return {Code::no_route, fmt::format("there is no route {}", target.substr(0, question)), {}, {}};
+      return {
+          Code::no_route, fmt::format("there is no route {}", target.substr(0, question)), {}, {}};
     }
     return {Code::method_not_allowed,
             fmt::format("{} is not a method of this route", word_of(view.method)),

@@ -44,8 +44,8 @@ struct Plan {
   // Long poll.
   std::optional<std::int64_t> wait_ms;
   std::optional<Zxid> since;
-  std::optional<Zxid> known;   // If-None-Match of a read: the ETag the client has.
-  bool known_any = false;      // If-None-Match: * of a read.
+  std::optional<Zxid> known;    // If-None-Match of a read: the ETag the client has.
+  bool known_any = false;       // If-None-Match: * of a read.
   bool children_state = false;  // A listing with stats or values: changes of children count too.
 
   // Streams, and how changes are shown.

@@ -44,8 +44,7 @@ Problem take_mode(const PlanInput& in, const Plan& plan, std::optional<znode::Mo
   if (const auto* text = in.query.find("mode")) {
     mode = parse_mode(*text);
     if (!mode) {
-      return bad_request(
-          fmt::format("mode={} must be persistent, ephemeral or container", *text));
+      return bad_request(fmt::format("mode={} must be persistent, ephemeral or container", *text));
     }
   }
   if (const auto ttl = in.query.duration("ttl", problem)) {
@@ -157,8 +156,7 @@ Problem take_limit(const PlanInput& in, Plan& plan) {
   plan.limit = in.options.requests.list_limit_default;
   if (const auto limit = in.query.count("limit", problem)) {
     if (*limit == 0 || *limit > in.options.requests.list_limit_max) {
-      return bad_request(
-          fmt::format("limit must be 1 to {}", in.options.requests.list_limit_max));
+      return bad_request(fmt::format("limit must be 1 to {}", in.options.requests.list_limit_max));
     }
     plan.limit = static_cast<std::size_t>(*limit);
   }
@@ -353,8 +351,8 @@ Problem plan_session(const PlanInput& in, Plan& plan) {
   } else if (plan.route->endpoint == Endpoint::session_keepalive) {
     plan.request.op = core::Keepalive{id};
   } else {
-    plan.request.op = core::CloseSession{
-        id, is_mine ? session::EndReason::closed : session::EndReason::killed};
+    plan.request.op =
+        core::CloseSession{id, is_mine ? session::EndReason::closed : session::EndReason::killed};
   }
   return {};
 }

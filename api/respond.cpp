@@ -609,8 +609,8 @@ void answer_body(const Plan& plan, int status, std::string_view content_type, st
   }
 }
 
-void answer_options(const Plan& plan, const RequestView& view,
-                    const AnswerContext& context, std::string& out) {
+void answer_options(const Plan& plan, const RequestView& view, const AnswerContext& context,
+                    std::string& out) {
   std::string path;
   const auto target = view.target.substr(0, view.target.find('?'));
   if (!percent_decode(target, false, path)) path = target;

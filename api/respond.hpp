@@ -14,7 +14,7 @@ struct AnswerContext {
   std::string_view date;  // "Date: ...\r\n".
   bool keep_alive = true;
   bool is_http10 = false;
-  Zxid applied;             // For answers that never reached the member.
+  Zxid applied;              // For answers that never reached the member.
   std::string_view version;  // Of this build.
   std::string& scratch;      // Empty; a body is put together here.
 };
@@ -32,8 +32,8 @@ void answer_not_modified(const Plan& plan, Zxid revision, std::optional<Zxid> et
 void answer_body(const Plan& plan, int status, std::string_view content_type, std::string_view body,
                  const AnswerContext& context, std::string& out);
 // 204 with the headers of CORS and Allow.
-void answer_options(const Plan& plan, const RequestView& view,
-                    const AnswerContext& context, std::string& out);
+void answer_options(const Plan& plan, const RequestView& view, const AnswerContext& context,
+                    std::string& out);
 // The head of a stream. Chunked unless HTTP/1.0.
 void answer_stream_head(const Plan& plan, Zxid revision, const AnswerContext& context,
                         std::string& out);

@@ -89,8 +89,7 @@ constexpr std::array kRoutes = {
               "Metrics in Prometheus' text format"},
     RouteSpec{Method::get, "/version", Endpoint::version, trait_local, kNone,
               "The version of this member"},
-    RouteSpec{Method::get, "/openapi.json", Endpoint::openapi, trait_local, kNone,
-              "This document"},
+    RouteSpec{Method::get, "/openapi.json", Endpoint::openapi, trait_local, kNone, "This document"},
 };
 
 // Does `path` fit the template? Sets the argument.
