@@ -179,10 +179,10 @@ class Run:
 
     def tidy(self):
         self.say("tidy and format")
-        command = [sys.executable, str(ROOT / "tests/tidy/tidy.py"), "--json"]
-        if self.options.filter:
-            command.append(self.options.filter)
-        self.add(line_cases(command, 900, None, "tidy: "))
+        part = [self.options.filter] if self.options.filter else []
+        for script in (["selftest.py"], ["tidy.py", "--json"]):
+            command = [sys.executable, str(ROOT / "tests/tidy" / script[0]), *script[1:], *part]
+            self.add(line_cases(command, 900, None, "tidy: "))
 
     def in_parallel(self, jobs):
         with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:
