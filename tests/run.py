@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # The programs that run once more under sanitizers in a plain `./dev test`.
 SANITIZED = re.compile(
-    r"^(unit_(base|znode|session|watch|election|recipes|core|disk|routes)|contract|scenario|fuzz_replay).*")
+    r"^(unit_(base|znode|session|watch|election|recipes|core|disk|api)|property|contract|scenario|fuzz_replay|sim).*")
 PROGRAM_SECONDS = 300
 E2E_SECONDS = 900
 SANITIZER_ENVIRONMENT = {
