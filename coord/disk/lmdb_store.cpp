@@ -30,6 +30,9 @@ constexpr std::uint8_t kMarkVersion = 1;
 constexpr std::array<const char*, kTables> kTableNames = {
     "meta",  "nodes", "acls",    "quotas",       "sessions",
     "ended", "retry", "changes", "change_paths", "members"};
+constexpr std::uint64_t round_up_to_unit(std::uint64_t bytes) {
+  return (bytes + kMapUnit - 1) / kMapUnit * kMapUnit;
+}
 constexpr std::size_t index_of_table(Table table) { return static_cast<std::size_t>(table); }
 
 MDB_val value_of(std::string_view bytes) {
@@ -167,12 +170,10 @@ Result<void> LmdbStore::allocate(std::uint64_t bytes) {
 Result<void> LmdbStore::open() {
   struct stat info {};
   const bool exists = ::stat(file_.c_str(), &info) == 0 && info.st_size > 0;
-  auto bytes = options_.map_bytes;
-  if (exists && options_.write_map) {
-    const auto held = static_cast<std::uint64_t>(info.st_size);
-    bytes =
-        std::max(bytes, (held + options_.map_bytes - 1) / options_.map_bytes * options_.map_bytes);
-  }
+  // An existing file keeps its size: a member must be able to start on a full disk.
+  const auto held = exists ? static_cast<std::uint64_t>(info.st_size) : 0;
+  const auto bytes =
+      exists && options_.write_map ? round_up_to_unit(held) : std::max(options_.map_bytes, held);
   int code = mdb_env_create(&env_);
   if (code != 0) return failure("make", code);
   if ((code = mdb_env_set_maxdbs(env_, kTables + 1)) != 0) return failure("make", code);
@@ -380,7 +381,7 @@ Result<void> LmdbStore::grow() {
   MDB_envinfo info{};
   if (const int code = mdb_env_info(env_, &info); code != 0) return failure("grow", code);
   const auto step = std::max<std::uint64_t>(options_.map_bytes, info.me_mapsize / 4);
-  const auto bytes = info.me_mapsize + (step + kMapUnit - 1) / kMapUnit * kMapUnit;
+  const auto bytes = round_up_to_unit(info.me_mapsize + step);
   if (options_.write_map) {
     COORD_TRY(allocate(bytes));
   }

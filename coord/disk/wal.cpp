@@ -119,7 +119,13 @@ Result<void> FileWal::reopen(const WalScan& scan) {
   salt_ = scan.salt;
   hard_state_ = scan.recovered.hard_state;
   if (scan.recovered.tail.was_cut) {
-    COORD_TRY(file_->write_at(segment.used, std::string(kSectorBytes, '\0')));
+    const std::string zeros(kSectorBytes, '\0');
+    COORD_TRY(file_->write_at(segment.used, zeros));
+    // A file that was cut inside a sector gets whole sectors again.
+    COORD_TRY(const auto bytes, file_->size());
+    if (bytes % kSectorBytes != 0) {
+      COORD_TRY(file_->write_at(bytes / kSectorBytes * kSectorBytes, zeros));
+    }
   }
   // The last batch may have been read from a page that a failed sync left marked clean though it
   // never reached the disk. Written again, the sync below tells the truth about it.
