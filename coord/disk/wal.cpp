@@ -36,6 +36,7 @@ class FileWal final : public Wal {
     std::uint64_t directory_change = 0;  // Usable once the directory was synced after it.
   };
 
+  Result<void> take_spare(const WalSpare& spare, std::uint64_t last_sequence);
   Result<void> create();
   Result<void> reopen(const WalScan& scan);
   void encode(const WalBatch& batch, bool with_segment);
@@ -77,12 +78,7 @@ class FileWal final : public Wal {
 Result<WalRecovered> FileWal::open() {
   COORD_TRY(auto scan, read_wal(disk_));
   for (const auto& spare : scan.spares) {
-    spare_number_ = std::max(spare_number_, spare.number);
-    if (spare.bytes > options_.segment_bytes) {
-      COORD_TRY(disk_.remove(spare_name(spare.number)));
-    } else {
-      spares_.push_back(Spare{spare.number, spare.bytes, 0});
-    }
+    COORD_TRY(take_spare(spare, scan.segments.empty() ? 0 : scan.segments.back().sequence));
   }
   const bool is_new =
       scan.segments.empty() || (scan.segments.size() == 1 && scan.segments.front().used == 0);
@@ -95,6 +91,23 @@ Result<WalRecovered> FileWal::open() {
   COORD_TRY(disk_.sync_directory());
   number_synced_ = number_;
   return std::move(scan.recovered);
+}
+
+// A spare may hold the first batch of a segment whose renaming the crash lost. Its chain fits, so
+// it would come back once the file gets that name again: it is wiped out here.
+Result<void> FileWal::take_spare(const WalSpare& spare, std::uint64_t last_sequence) {
+  const auto name = spare_name(spare.number);
+  spare_number_ = std::max(spare_number_, spare.number);
+  if (spare.bytes > options_.segment_bytes) return disk_.remove(name);
+  COORD_TRY(const auto file, disk_.open(name, false));
+  COORD_TRY(file->read_at(0, kFrameBytes, buffer_));
+  const auto frame = parse_frame(buffer_);
+  if (frame && frame->segment > last_sequence) {
+    COORD_TRY(file->write_at(0, std::string(kSectorBytes, '\0')));
+    COORD_TRY(file->sync());
+  }
+  spares_.push_back(Spare{spare.number, spare.bytes, 0});
+  return success();
 }
 
 // The first batch says only that the log exists; it is synced before anything may rely on it.

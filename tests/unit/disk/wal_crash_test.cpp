@@ -211,7 +211,7 @@ bool live(sim::SimDisk& disk, Life& life, std::uint64_t until, std::uint64_t see
   if (!opened) return false;
   auto& wal = *opened.value().wal;
   const auto& entries = opened.value().recovered.entries;
-  auto next = entries.empty() ? life.synced + 1 : entries.back()->index.value() + 1;
+  auto next = entries.empty() ? life.kept_after + 1 : entries.back()->index.value() + 1;
   life.synced = next - 1;
   while (next <= until) {
     WalBatch batch;
@@ -221,11 +221,14 @@ bool live(sim::SimDisk& disk, Life& life, std::uint64_t until, std::uint64_t see
     }
     if (prng.chance(1, 3)) batch.hard_state = HardState{Term(next), MemberId(1)};
     life.appended = next - 1;
-    if (!wal.append(batch) || !wal.sync()) return false;
+    if (!wal.append(batch)) return false;
+    // While the disk thread syncs, the loop may recycle up to the checkpoint.
+    if (prng.chance(1, 2) && !wal.recycle(Index(life.kept_after))) return false;
+    if (!wal.sync()) return false;
     life.synced = life.appended;
     if (batch.hard_state) life.hard_state = *batch.hard_state;
-    if (next > 6 && prng.chance(1, 2)) {
-      life.kept_after = next - 6;
+    if (next > 2 && prng.chance(1, 2)) {
+      life.kept_after = next - 1 - prng.below(2);
       if (!wal.recycle(Index(life.kept_after))) return false;
     }
     if (prng.chance(1, 2) && !wal.prepare()) return false;
@@ -236,7 +239,7 @@ bool live(sim::SimDisk& disk, Life& life, std::uint64_t until, std::uint64_t see
 void check_after(const WalRecovered& recovered, const Life& life, std::uint64_t at) {
   ASSERT_GE(recovered.hard_state.term, life.hard_state.term) << at;
   const auto& entries = recovered.entries;
-  if (life.synced == 0 && entries.empty()) return;
+  if (life.synced <= life.kept_after && entries.empty()) return;
   ASSERT_FALSE(entries.empty()) << at;
   EXPECT_LE(entries.front()->index.value(), life.kept_after + 1) << at;
   EXPECT_GE(entries.back()->index.value(), life.synced) << at;
@@ -271,7 +274,7 @@ TEST(WalCrash, after_a_power_loss_at_any_operation_every_synced_entry_is_there) 
         check_after(opened.value().recovered, life, at);
         if (::testing::Test::HasFatalFailure()) return;
         life.synced = opened.value().recovered.entries.empty()
-                          ? 0
+                          ? life.kept_after
                           : opened.value().recovered.entries.back()->index.value();
         life.appended = life.synced;
         opened.value().wal.reset();
