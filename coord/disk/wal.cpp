@@ -69,7 +69,6 @@ class FileWal final : public Wal {
   std::uint64_t directory_changes_ = 0;  // Written by the loop while no sync is under way.
 
   // The hand-off from the disk thread's sync() to the loop.
-  std::atomic<std::uint64_t> number_synced_{0};
   std::atomic<std::uint64_t> directory_synced_{0};
   std::atomic<std::uint64_t> directory_wanted_{0};
   std::atomic<bool> has_failed_{false};
@@ -89,7 +88,6 @@ Result<WalRecovered> FileWal::open() {
     COORD_TRY(reopen(scan));
   }
   COORD_TRY(disk_.sync_directory());
-  number_synced_ = number_;
   return std::move(scan.recovered);
 }
 
@@ -205,7 +203,6 @@ Result<void> FileWal::write_batch() {
   }
   has_remains_ = false;
   ++number_;
-  if (segment.used == 0) segment.first_number = number_;
   salt_ = salt;
   chain_ = sum;
   segment.used += buffer_.size();
@@ -271,7 +268,6 @@ Result<void> FileWal::begin_segment() {
 
 Result<void> FileWal::sync() {
   COORD_TRY(check_usable());
-  const auto number = number_;
   if (auto synced = file_->sync(); !synced) {
     has_failed_.store(true, std::memory_order_release);
     return std::move(synced).error();
@@ -284,7 +280,6 @@ Result<void> FileWal::sync() {
     }
     directory_synced_.store(wanted, std::memory_order_release);
   }
-  number_synced_.store(number, std::memory_order_release);
   return success();
 }
 
@@ -296,11 +291,11 @@ Result<void> FileWal::recycle(Index keep_after) {
 
 // Takes the oldest segment out of the log if nothing in it is needed. One at a time, the directory
 // synced between two: otherwise a crash could keep an older name and lose a newer one, which is a
-// hole. And not before the segment that follows has a synced batch: it opens with the hard state.
+// hole. And not before the segment that follows has a synced batch, which opens with the hard
+// state: beginning a segment changes the directory too, and its sync comes after the batch's.
 Result<void> FileWal::retire_oldest() {
   if (segments_.size() < 2 || segments_.front().last_index > keep_after_) return success();
-  const auto next = segments_[1].first_number;
-  if (next == 0 || next > number_synced_.load(std::memory_order_acquire)) return success();
+  if (segments_[1].used == 0) return success();
   if (directory_changes_ != directory_synced_.load(std::memory_order_acquire)) return success();
   const auto name = segment_name(segments_.front().sequence);
   auto opened = disk_.open(name, false);
