@@ -45,6 +45,18 @@ void Raft::Impl::tick_election() {
   }
 }
 
+void Raft::Impl::enter_term(HardState entered) {
+  COORD_CHECK(entered.term > hard_state.term, "terms rise", entered.term, hard_state.term);
+  hard_state = entered;
+  is_hard_state_new = true;
+  verified = committed;
+  // What was promised in the term before and has not left yet never will: the vote does not come to
+  // the disk any more, nor do entries that this term may cut. To the others it was lost on the way.
+  std::erase_if(ready.messages_after_persist, [](const Message& message) {
+    return !std::holds_alternative<SnapshotReply>(message.body);
+  });
+}
+
 // A message of a later term makes everybody a follower of that term (section 3.3).
 void Raft::Impl::settle_term(Term term, MemberId new_leader) {
   if (term > hard_state.term) become_follower(term, new_leader, "a later term");
@@ -53,16 +65,7 @@ void Raft::Impl::settle_term(Term term, MemberId new_leader) {
 void Raft::Impl::become_follower(Term term, MemberId new_leader, std::string_view why) {
   COORD_CHECK(term >= hard_state.term, "a term never goes back", term, hard_state.term);
   const bool was_leader = state == State::leader;
-  if (term > hard_state.term) {
-    hard_state = HardState{term, MemberId()};
-    is_hard_state_new = true;
-    verified = committed;
-    // What was acknowledged in an earlier term and has not left yet would, after a truncation in
-    // this term, claim entries that never came to the disk.
-    std::erase_if(ready.messages_after_persist, [](const Message& message) {
-      return std::holds_alternative<AppendReply>(message.body);
-    });
-  }
+  if (term > hard_state.term) enter_term(HardState{term, MemberId()});
   const bool is_news = state != State::follower || leader != new_leader;
   state = State::follower;
   ballots.clear();
@@ -116,17 +119,11 @@ void Raft::Impl::pre_campaign() {
 void Raft::Impl::campaign(bool is_transfer) {
   COORD_CHECK(membership().is_voter(options.id), "only a voter campaigns");
   fail_forwarded_reads();
-  hard_state = HardState{hard_state.term.next(), options.id};
-  is_hard_state_new = true;
-  verified = committed;
+  enter_term(HardState{hard_state.term.next(), options.id});
   state = State::candidate;
   leader = MemberId();
-  is_transfer_campaign = is_transfer;
   ballots.clear();
   draw_election_deadline();
-  std::erase_if(ready.messages_after_persist, [](const Message& message) {
-    return std::holds_alternative<AppendReply>(message.body);
-  });
   trace.trace(BecameCandidate{options.id, hard_state.term, false});
   VoteRequest request;
   request.term = hard_state.term;
