@@ -85,6 +85,9 @@ void Connection::start(Exchange& exchange) {
     start_patch(exchange);
   } else {
     exchange.phase = Phase::submitted;
+    if (auto* open = std::get_if<core::OpenSession>(&plan.request.op)) {
+      open->secret = edge_.gateway().random_secret();
+    }
     submit(exchange, std::move(plan.request));
   }
 }
