@@ -326,6 +326,7 @@ std::optional<znode::Mode> parse_mode(std::string_view text) noexcept {
 }
 
 Problem parse_txn(std::string_view body, const HttpOptions& options, Plan& plan) {
+  if (trim(body).empty()) return bad("a transaction is a JSON object with compare, then, else");
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
   Fields fields(root, "the transaction");

@@ -85,6 +85,9 @@ void Connection::start(Exchange& exchange) {
     start_patch(exchange);
   } else {
     exchange.phase = Phase::submitted;
+    if (auto* open = std::get_if<core::OpenSession>(&plan.request.op)) {
+      open->secret = edge_.gateway().random_secret();
+    }
     submit(exchange, std::move(plan.request));
   }
 }
@@ -306,6 +309,7 @@ void Connection::wait_for_change(Exchange& exchange, std::optional<Zxid> from) {
   subscribe.watch = exchange.watch;
   subscribe.filter = exchange.plan.filter;
   subscribe.from = from;
+  subscribe.with_initial = exchange.plan.with_initial;
   subscribe.identities = exchange.plan.request.identities;
   subscribe.session = exchange.plan.request.session;
   subscribe.consistency = exchange.plan.request.consistency;

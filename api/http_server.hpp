@@ -31,7 +31,7 @@ class HttpServer {
 
   // Stops accepting, ends streams and long polls, lets replies in flight leave, at the longest for
   // options.drain_ms. Then, on the loop, calls `done`.
-  void stop(std::function<void()> done);
+  void stop(std::function<void()> done = {});
 
   [[nodiscard]] std::size_t connection_count() const noexcept;
 

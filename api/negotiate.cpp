@@ -63,8 +63,7 @@ std::optional<Format> format_of(std::string_view range, std::uint8_t offered) no
   const auto slash = std::min(range.find('/'), range.size());
   const auto type = range.substr(0, slash);
   if (offers(offers_raw)) {
-    if (iequals(type, "text") || iequals(type, "image") || iequals(range, kOctets) ||
-        iequals(range, "application/*")) {
+    if (iequals(type, "text") || iequals(range, kOctets) || iequals(range, "application/*")) {
       return Format::raw;
     }
     return std::nullopt;

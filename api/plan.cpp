@@ -58,6 +58,10 @@ Problem plan_read(const Query& query, Plan& plan) {
 
 Problem plan_write(const RequestView& view, const HttpOptions& options, Plan& plan) {
   auto& request = plan.request;
+  const RetryLimits retry;
+  if (view.headers.idempotency_key.size() > retry.key_bytes_max) {
+    return bad_request(fmt::format("Idempotency-Key has at most {} bytes", retry.key_bytes_max));
+  }
   if (!view.headers.idempotency_key.empty()) {
     request.idempotency_key = view.headers.idempotency_key;
     // Each part seeds the next, so that "a" + "bc" is not "ab" + "c".
