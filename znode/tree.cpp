@@ -34,14 +34,14 @@ class Walker {
     if (rest && !rest->empty()) {
       const auto name = rest->substr(0, rest->find('/'));
       at = children.lower_bound(name);
-      if (at != children.end() && at->node->name() == name) {
+      if (at != children.end() && (*at)->name() == name) {
         const auto below = rest->substr(std::min(name.size() + 1, rest->size()));
-        if (!walk_child(*at->node, path, depth, below)) return false;
+        if (!walk_child(**at, path, depth, below)) return false;
         ++at;
       }
     }
     for (; at != children.end(); ++at) {
-      if (!walk_child(*at->node, path, depth, std::nullopt)) return false;
+      if (!walk_child(**at, path, depth, std::nullopt)) return false;
     }
     return true;
   }
@@ -157,9 +157,9 @@ bool Tree::children(std::string_view path, std::string_view after, std::string_v
   if (node->extension == nullptr) return true;
   const auto& children = node->extension->children;
   auto at = children.lower_bound(std::max(after, prefix));
-  if (!after.empty() && at != children.end() && at->node->name() == after) ++at;
-  for (; at != children.end() && at->node->name().starts_with(prefix); ++at) {
-    if (!each(at->node->name(), at->node->view())) break;
+  if (!after.empty() && at != children.end() && (*at)->name() == after) ++at;
+  for (; at != children.end() && (*at)->name().starts_with(prefix); ++at) {
+    if (!each((*at)->name(), (*at)->view())) break;
   }
   return true;
 }
@@ -217,7 +217,7 @@ std::uint64_t Tree::descendants_of(std::string_view path) const {
     left.pop_back();
     if (at->extension == nullptr) continue;
     count += at->extension->children.size();
-    for (const auto& child : at->extension->children) left.push_back(child.node);
+    for (auto* const child : at->extension->children) left.push_back(child);
   }
   return count;
 }

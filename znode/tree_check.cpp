@@ -39,7 +39,7 @@ void Tree::Impl::check_invariants() const {
       COORD_CHECK(extension->children.empty(), "an ephemeral has no children", node->id);
       const auto at = ephemerals.find(extension->owner);
       COORD_CHECK(at != ephemerals.end(), "its owner is in the index", node->id);
-      COORD_CHECK(at->second.at(extension->ephemeral_at) == extension, "at its place", node->id);
+      COORD_CHECK(at->second.at(extension->place) == extension, "at its place", node->id);
       ++owned;
     } else {
       COORD_CHECK(!extension->owner, "only ephemerals have an owner", node->id);
@@ -53,11 +53,11 @@ void Tree::Impl::check_invariants() const {
       COORD_CHECK(measured.quota->bytes == extension->quota->bytes, "quota counts bytes", node->id);
     }
     std::string_view last;
-    for (const auto& child : extension->children) {
-      COORD_CHECK(child.node->parent == extension, "a child knows its parent", child.node->id);
-      COORD_CHECK(last < child.node->name(), "children are in order", child.node->id);
-      last = child.node->name();
-      left.push_back(child.node);
+    for (auto* const child : extension->children) {
+      COORD_CHECK(child->parent == extension, "a child knows its parent", child->id);
+      COORD_CHECK(last < child->name(), "children are in order", child->id);
+      last = child->name();
+      left.push_back(child);
     }
   }
   COORD_CHECK(nodes == node_count, "nodes are counted", nodes, node_count);

@@ -130,6 +130,7 @@ struct Tree::Impl {
   [[nodiscard]] std::string load_node(std::string_view key, std::string_view bytes);
   [[nodiscard]] std::string load_quota(NodeId id, std::string_view bytes);
   [[nodiscard]] std::string load(Table table, std::string_view key, std::string_view bytes);
+  [[nodiscard]] std::string fill_directories();
   [[nodiscard]] std::string load_done();
   [[nodiscard]] Node* loaded(NodeId id) const;
   void put_all(DirtyMap& dirty) const;
@@ -162,7 +163,7 @@ struct Tree::Impl {
   // Only while records are loaded: nodes in order of their ids.
   bool is_loading = false;
   std::vector<std::pair<NodeId, Node*>> loaded_nodes;
-  Node* last_parent = nullptr;
+  std::vector<std::vector<Node*>> loaded_children;  // By Extension::place of their parents.
 };
 
 [[nodiscard]] std::string key_of(NodeId id);
