@@ -305,7 +305,11 @@ std::string Tree::load(Table table, std::string_view key, std::string_view bytes
 std::string Tree::load_done() { return impl_->load_done(); }
 NodeId Tree::next_node_id() const noexcept { return impl_->next_node_id; }
 void Tree::set_next_node_id(NodeId id) noexcept { impl_->next_node_id = id; }
-void Tree::put_all(DirtyMap& dirty) const { impl_->put_all(dirty); }
+void Tree::put_all(DirtyMap& dirty) const {
+  impl_->for_each_record([&dirty](Table table, std::string_view key, std::string bytes) {
+    dirty.put(table, key, std::move(bytes));
+  });
+}
 void Tree::check_invariants() const { impl_->check_invariants(); }
 
 }  // namespace coord::znode

@@ -273,21 +273,21 @@ Node* Tree::Impl::loaded(NodeId id) const {
   return at == loaded_nodes.end() || at->first != id ? nullptr : at->second;
 }
 
-void Tree::Impl::put_all(DirtyMap& dirty) const {
+void Tree::Impl::for_each_record(const AclTable::RecordVisitor& visit) const {
   std::vector<const Node*> left{root};
   std::string bytes;
   while (!left.empty()) {
     const auto* const node = left.back();
     left.pop_back();
     encode_node(*node, bytes);
-    dirty.put(Table::nodes, key_of(node->id), bytes);
+    visit(Table::nodes, key_of(node->id), bytes);
     if (node->extension == nullptr) continue;
     if (node->extension->quota) {
-      dirty.put(Table::quotas, key_of(node->id), encode_quota(node->extension->quota->quota));
+      visit(Table::quotas, key_of(node->id), encode_quota(node->extension->quota->quota));
     }
     for (auto* const child : node->extension->children) left.push_back(child);
   }
-  acls.put_all(dirty);
+  acls.for_each_record(visit);
 }
 
 // Frees everything: before a load, and at the end.
