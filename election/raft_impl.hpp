@@ -49,6 +49,7 @@ struct Raft::Impl {
   void note(Note::Level level, std::string text);
 
   // ---- raft_election.cpp
+  [[nodiscard]] bool may_lead() const noexcept;
   [[nodiscard]] bool may_campaign() const noexcept;
   [[nodiscard]] bool is_promised() const noexcept;
   void draw_election_deadline();

@@ -18,6 +18,12 @@ struct overloaded : Ts... {
 template <class... Ts>
 overloaded(Ts...) -> overloaded<Ts...>;
 
+std::string describe(const Membership& membership) {
+  return fmt::format("[{} | {} | {} | {}]", fmt::join(membership.voters, " "),
+                     fmt::join(membership.outgoing, " "), fmt::join(membership.observers, " "),
+                     fmt::join(membership.standbys, " "));
+}
+
 }  // namespace
 
 template <class... Args>
@@ -185,6 +191,13 @@ void World::drain(Member& member) {
 void World::carry_out(Member& member, Ready ready) {
   if (ready.persist) {
     witness_.on_persist(member, *ready.persist);
+    for (const auto& entry : ready.persist->entries) {
+      if (entry->kind == EntryKind::membership) {
+        Membership m;
+        (void)decode(entry->payload, m);
+        say(member.id, "writes membership", entry->index, "term", entry->term, describe(m));
+      }
+    }
     member.mirror.apply(*ready.persist);
   }
   if (!ready.committed.empty()) witness_.after_step(members_, member, now_);
@@ -293,6 +306,10 @@ void World::check_liveness() {
   const auto require = [](bool condition, const char* what) {
     if (!condition) throw Violation(fmt::format("liveness: {}", what));
   };
+  for (const auto& [id, member] : members_) {
+    say(id, "is healed, committed", member.raft->committed(), "of", member.raft->last_index(),
+        describe(member.raft->membership()));
+  }
   run_until(now_ + 20 * plan_.options.election_timeout_ms * kMs + 10 * kSecond);
   Member* leader = leader_of_all();
   require(leader != nullptr, "no leader");
@@ -307,7 +324,12 @@ void World::check_liveness() {
   require(!leader->raft->membership().is_joint(), "a joint configuration was not left");
   for (const auto id : leader->raft->membership().everybody()) {
     const auto& member = members_.at(id);
-    require(member.applied.value() + 200 > witness_.committed().value(), "a member lags");
+    for (const auto& peer : leader->raft->peers()) {
+      say(leader->id, "knows of", peer.id, "match", peer.match, "active", peer.is_active,
+          "snapshot", peer.needs_snapshot, "first", leader->raft->first_index());
+    }
+    require(member.applied.value() + 200 > witness_.committed().value(),
+            fmt::format("{} lags at {}", id, member.applied).c_str());
     require(member.reads.size() < 50, "reads are not answered");
   }
 }
