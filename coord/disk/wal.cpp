@@ -38,6 +38,7 @@ class FileWal final : public Wal {
 
   Result<void> take_spare(const WalSpare& spare, std::uint64_t last_sequence);
   Result<void> create();
+  Result<void> fill_last_sector();
   Result<void> reopen(const WalScan& scan);
   void encode(const WalBatch& batch, bool with_segment);
   void encode_record(RecordKind kind, const election::HardState& state);
@@ -111,6 +112,7 @@ Result<void> FileWal::take_spare(const WalSpare& spare, std::uint64_t last_seque
 // The first batch says only that the log exists; it is synced before anything may rely on it.
 Result<void> FileWal::create() {
   COORD_TRY(file_, disk_.open(segment_name(1), true));
+  COORD_TRY(fill_last_sector());
   COORD_TRY(file_bytes_, file_->size());
   segments_.push_back(WalSegment{.sequence = 1});
   generation_ = 1;
@@ -118,6 +120,13 @@ Result<void> FileWal::create() {
   encode(WalBatch{}, true);
   COORD_TRY(write_batch());
   return file_->sync();
+}
+
+// A file that was cut inside a sector gets whole sectors again.
+Result<void> FileWal::fill_last_sector() {
+  COORD_TRY(const auto bytes, file_->size());
+  if (bytes % kSectorBytes == 0) return success();
+  return file_->write_at(bytes / kSectorBytes * kSectorBytes, std::string(kSectorBytes, '\0'));
 }
 
 Result<void> FileWal::reopen(const WalScan& scan) {
@@ -130,13 +139,8 @@ Result<void> FileWal::reopen(const WalScan& scan) {
   salt_ = scan.salt;
   hard_state_ = scan.recovered.hard_state;
   if (scan.recovered.tail.was_cut) {
-    const std::string zeros(kSectorBytes, '\0');
-    COORD_TRY(file_->write_at(segment.used, zeros));
-    // A file that was cut inside a sector gets whole sectors again.
-    COORD_TRY(const auto bytes, file_->size());
-    if (bytes % kSectorBytes != 0) {
-      COORD_TRY(file_->write_at(bytes / kSectorBytes * kSectorBytes, zeros));
-    }
+    COORD_TRY(file_->write_at(segment.used, std::string(kSectorBytes, '\0')));
+    COORD_TRY(fill_last_sector());
   }
   // The last batch may have been read from a page that a failed sync left marked clean though it
   // never reached the disk. Written again, the sync below tells the truth about it.

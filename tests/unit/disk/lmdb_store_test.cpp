@@ -3,10 +3,12 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <csignal>
 #include <fstream>
 #include <iterator>
 #include <map>
+#include <thread>
 
 #include "coord/base/codec.hpp"
 #include "coord/base/prng.hpp"
@@ -143,6 +145,33 @@ TEST(LmdbStore, changes_below_the_bound_leave_both_tables) {
     return true;
   }));
   EXPECT_EQ(paths, 4U * 20);
+}
+
+TEST(LmdbStore, reads_go_on_beside_commits_that_make_the_map_grow) {
+  const TemporaryDirectory directory;
+  auto store = open_lmdb_store(directory.path(), {.map_bytes = 1 << 20}).value();
+  core::Checkpoint first{.applied = Index(1), .applied_term = Term(1)};
+  first.records.put(Table::nodes, "fixed", "value");
+  ASSERT_TRUE(store->commit(first));
+  std::atomic<bool> is_over{false};
+  std::uint64_t reads = 0;
+  std::uint64_t wrong = 0;
+  std::thread reader([&] {
+    do {
+      const auto got = store->get(Table::nodes, "fixed");
+      wrong += got && got.value() == "value" ? 0 : 1;
+      wrong += store->oldest_change() ? 0 : 1;
+      ++reads;
+    } while (!is_over);
+  });
+  State state;
+  Prng prng(8);
+  for (std::uint64_t n = 2; n <= 8; ++n) EXPECT_TRUE(store->commit(change(state, prng, n, 3000)));
+  is_over = true;
+  reader.join();
+  EXPECT_GT(reads, 0U);
+  EXPECT_EQ(wrong, 0U);
+  EXPECT_GT(store->bytes_used(), 2U << 20);
 }
 
 enum class Outcome : int { same = 10, older = 11, refused = 12, wrong = 13 };
