@@ -76,13 +76,12 @@ FlagInfo flag_of(const CLI::Option& option) {
   for (const std::string& name : option.get_snames()) flag.names.push_back("-" + name);
   flag.summary = option.get_description();
   flag.takes_value = option.get_items_expected_max() > 0;
-  // CLI11 keeps the choices only in its checks; the words of the summary name them all.
-  for (const auto& [name, choices] : std::map<std::string, std::vector<std::string>>{
-           {"--output", {"table", "json", "raw"}},
-           {"--consistency", {"linearizable", "leader", "local"}},
-           {"--op", {"read", "write", "mixed", "create"}},
-           {"--depth", {"0", "1", "all"}}}) {
-    if (option.check_lname(name.substr(2))) flag.choices = choices;
+  // "TEXT:{table,json,raw}": CLI11 shows its choices only there.
+  const std::string type = option.get_type_name();
+  const std::size_t open = type.find('{');
+  const std::size_t close = type.find('}');
+  if (open != std::string::npos && close != std::string::npos) {
+    flag.choices = CLI::detail::split(type.substr(open + 1, close - open - 1), ',');
   }
   return flag;
 }
