@@ -24,6 +24,8 @@ using Failure = boost::system::error_code;
 
 constexpr std::size_t kBufferBytes = 64 * 1024;
 constexpr std::chrono::milliseconds kReconnectPause{50};
+// Open loop: what was due before the end may still be sent so long after it.
+constexpr std::chrono::milliseconds kGrace{100};
 
 struct Connection {
   Connection(asio::io_context& context, std::size_t number)
@@ -115,7 +117,8 @@ class Load {
   std::size_t waiting_ = 0;
   std::uint64_t sent_ = 0;
   Clock::time_point start_;
-  Clock::time_point deadline_;
+  Clock::time_point deadline_;   // The end of the duration.
+  Clock::time_point last_send_;  // No request leaves from here on.
   bool is_over_ = false;
   bool is_interrupted_ = false;
 };
@@ -149,7 +152,7 @@ void Load::on_open(Connection& c, Failure failure) {
 
 // Gives `c` something to do, or lets it rest.
 void Load::next(Connection& c, Clock::time_point now) {
-  if (phase_ == Phase::filling ? sent_ >= options_.keys : now >= deadline_) return maybe_end();
+  if (phase_ == Phase::filling ? sent_ >= options_.keys : now >= last_send_) return maybe_end();
   c.due = now;
   if (phase_ == Phase::measuring && options_.rate > 0) {
     const auto due = due_at(sent_);
@@ -171,7 +174,7 @@ void Load::pace() {
   pacer_.async_wait([this](Failure failure) {
     if (failure || is_over_) return;
     const auto now = Clock::now();
-    while (!idle_.empty() && due_at(sent_) <= now && now < deadline_) {
+    while (!idle_.empty() && due_at(sent_) <= std::min(now, deadline_) && now < last_send_) {
       Connection* c = idle_.back();
       idle_.pop_back();
       c->due = due_at(sent_);
@@ -288,7 +291,7 @@ void Load::lose(Connection& c, const std::string& why) {
   c.is_in_body = false;
   count_error(why);
   if (phase_ == Phase::connecting) return context_.stop();
-  if (phase_ == Phase::measuring && Clock::now() >= deadline_) return maybe_end();
+  if (phase_ == Phase::measuring && Clock::now() >= last_send_) return maybe_end();
   c.timer.expires_after(kReconnectPause);
   c.timer.async_wait([this, &c](Failure failure) {
     if (!failure && !is_over_) open(c);
@@ -341,6 +344,7 @@ Outcome<void> Load::fill() {
   sent_ = 0;
   start_ = Clock::now();
   deadline_ = Clock::time_point::max();
+  last_send_ = deadline_;
   for (auto& c : connections_) next(*c, start_);
   // A million keys take a while: what matters is that it goes on, and Ctrl-C ends it.
   COORD_TRY(run(std::chrono::hours(1)));
@@ -353,11 +357,12 @@ Outcome<void> Load::measure() {
   sent_ = 0;
   start_ = Clock::now();
   deadline_ = start_ + options_.duration;
+  last_send_ = options_.rate > 0 ? deadline_ + kGrace : deadline_;
   report_.seconds = static_cast<double>(options_.duration.count()) / 1000.0;
   for (auto& c : connections_) next(*c, start_);
   // An open loop may have no connection busy at the end: then only the time ends it.
   asio::steady_timer end(context_);
-  end.expires_at(deadline_);
+  end.expires_at(last_send_);
   end.async_wait([this](Failure failure) {
     if (!failure) maybe_end();
   });
