@@ -1,7 +1,9 @@
 #include "raft_sim/world.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -71,7 +73,8 @@ Summary World::run() {
 }
 
 void World::after(std::int64_t delay, std::function<void()> action) {
-  events_.push(Event{now_ + delay, ++order_, std::move(action)});
+  events_.push_back(Event{now_ + delay, ++order_, std::move(action)});
+  std::push_heap(events_.begin(), events_.end(), std::greater<>());
 }
 
 // Void if the member crashes before; late if it is paused.
@@ -87,12 +90,13 @@ void World::after_for(Member& member, std::int64_t delay, std::function<void(Mem
 }
 
 void World::run_until(std::int64_t end) {
-  while (!events_.empty() && events_.top().at <= end) {
-    const auto action = events_.top().action;
-    now_ = events_.top().at;
-    events_.pop();
+  while (!events_.empty() && events_.front().at <= end) {
+    std::pop_heap(events_.begin(), events_.end(), std::greater<>());
+    const auto event = std::move(events_.back());
+    events_.pop_back();
+    now_ = event.at;
     ++summary_.steps;
-    action();
+    event.action();
   }
   now_ = end;
 }
