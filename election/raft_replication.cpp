@@ -231,12 +231,14 @@ void Raft::Impl::tick_heartbeat() {
   heartbeat_deadline = now + options.heartbeat_ms;
   ++round;
   for (auto& [id, progress] : members) {
-    if (progress.state() == Progress::State::snapshot) {
+    // What it needs next may have left the log while requests to it were lost.
+    const Index prev = progress.next().previous();
+    if (progress.state() == Progress::State::snapshot || !log.term_of(prev)) {
       send_heartbeat(id, progress, progress.match());
       send_snapshot(id, progress);
     } else {
       // At the end of what was sent: the answer tells if any of it was lost.
-      send_heartbeat(id, progress, progress.next().previous());
+      send_heartbeat(id, progress, prev);
     }
   }
 }
