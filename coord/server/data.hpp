@@ -40,7 +40,8 @@ struct Opened {
   core::NodeState state;
 };
 
-// Loads the checkpoint, checks its digest, reads the log. Errors say what is damaged and what to do.
+// Loads the checkpoint, checks its digest, reads the log. Errors say what is damaged and what to
+// do.
 [[nodiscard]] Result<Opened> open_data(const Config& config, disk::Disk& wal_disk);
 
 }  // namespace coord::server
