@@ -47,6 +47,7 @@ class World : public TraceSink {
   void run_until(std::int64_t end);
   void start(Member& member);
   void crash(Member& member);
+  void close_connections(MemberId down);
   void turn(Member& member);
   void wake(Member& member);
   void keep_ticking(Member& member);
