@@ -83,10 +83,10 @@ class Writer(threading.Thread):
 
     def add(self, connection):
         path = f"{TOP}/w{self.number}-n"
-        if self.known.get(path) is None:  # Adding never creates.
-            self.write(connection, "PUT", path, "0", (201,))
+        if self.known.get(path) is None:
+            return self.write(connection, "PUT", path, "0", (201,))
         value = str(int(self.known[path]) + 1)
-        self.write(connection, "PATCH", path, value, (200,), "?add=1")
+        self.write(connection, "PATCH", path, value, (200, 201), "?add=1")
 
     def be_refused(self, connection, path):
         connection.request("PUT", f"/v1/tree{path}", REFUSED, {"If-Match": '"1"'})
