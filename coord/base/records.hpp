@@ -11,11 +11,15 @@
 
 #include <absl/container/flat_hash_map.h>
 
+#include <algorithm>
 #include <cstdint>
+#include <cstring>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "coord/base/checksum.hpp"
 
@@ -53,45 +57,81 @@ class DirtyMap {
  public:
   struct Key {
     Table table;
-    std::string key;
+    std::string_view key;
     friend bool operator==(const Key&, const Key&) = default;
     friend auto operator<=>(const Key&, const Key&) = default;
     template <class H>
     friend H AbslHashValue(H h, const Key& k) {
-      return H::combine(std::move(h), k.table, k.key);
+      return H::combine(std::move(h), k.table, checksum(k.key));
     }
   };
-  // No value: the record was erased.
-  using Records = absl::flat_hash_map<Key, std::optional<std::string>>;
+  // No value: the record was erased. The views are valid until the map changes or ends.
+  using Records = absl::flat_hash_map<Key, std::optional<std::string_view>>;
 
-  void put(Table table, std::string_view key, std::string bytes) {
-    set(table, key, std::move(bytes));
+  DirtyMap() = default;
+  DirtyMap(const DirtyMap&) = delete;
+  DirtyMap& operator=(const DirtyMap&) = delete;
+  DirtyMap(DirtyMap&& other) noexcept { *this = std::move(other); }
+  DirtyMap& operator=(DirtyMap&& other) noexcept {
+    records_ = std::exchange(other.records_, Records());
+    blocks_ = std::exchange(other.blocks_, {});
+    block_used_ = std::exchange(other.block_used_, 0);
+    block_size_ = std::exchange(other.block_size_, 0);
+    bytes_ = std::exchange(other.bytes_, 0);
+    return *this;
   }
-  void erase(Table table, std::string_view key) { set(table, key, std::nullopt); }
+
+  void put(Table table, std::string_view key, std::string_view bytes) {
+    auto& value = slot(table, key);
+    if (value && value->size() >= bytes.size()) {
+      // In place: a record that changes again and again takes its space once.
+      auto* at = const_cast<char*>(value->data());
+      if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
+      value = std::string_view(at, bytes.size());
+    } else {
+      value = keep(bytes);
+    }
+  }
+  void erase(Table table, std::string_view key) { slot(table, key) = std::nullopt; }
 
   [[nodiscard]] const Records& records() const noexcept { return records_; }
   [[nodiscard]] std::size_t size() const noexcept { return records_.size(); }
   // About the memory that it takes: keys, values and a fixed part for each record.
   [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
   [[nodiscard]] bool empty() const noexcept { return records_.empty(); }
-  void clear() {
-    Records().swap(records_);
-    bytes_ = 0;
-  }
+  void clear() { *this = DirtyMap(); }
 
  private:
-  static constexpr std::size_t kRecordOverhead = 96;
-  void set(Table table, std::string_view key, std::optional<std::string> bytes) {
-    auto [at, inserted] = records_.try_emplace(Key{table, std::string(key)});
-    if (inserted) {
-      bytes_ += key.size() + kRecordOverhead;
-    } else if (at->second) {
-      bytes_ -= at->second->size();
-    }
-    if (bytes) bytes_ += bytes->size();
-    at->second = std::move(bytes);
+  static constexpr std::size_t kRecordOverhead = 64;
+  // Keys and values lie in blocks of their own, which go back to the system whole: as single
+  // allocations they would stand between the nodes of the tree and leave holes there.
+  static constexpr std::size_t kFirstBlockBytes = 4 * 1024;
+  static constexpr std::size_t kBlockBytes = 512 * 1024;
+
+  std::optional<std::string_view>& slot(Table table, std::string_view key) {
+    const auto found = records_.find(Key{table, key});
+    if (found != records_.end()) return found->second;
+    bytes_ += kRecordOverhead;
+    return records_.try_emplace(Key{table, keep(key)}).first->second;
   }
+  std::string_view keep(std::string_view bytes) {
+    bytes_ += bytes.size();
+    if (bytes.empty()) return {};
+    if (block_size_ - block_used_ < bytes.size()) {
+      block_size_ = std::max(blocks_.empty() ? kFirstBlockBytes : kBlockBytes, bytes.size());
+      block_used_ = 0;
+      blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_size_));
+    }
+    auto* at = blocks_.back().get() + block_used_;
+    std::memcpy(at, bytes.data(), bytes.size());
+    block_used_ += bytes.size();
+    return {at, bytes.size()};
+  }
+
   Records records_;
+  std::vector<std::unique_ptr<char[]>> blocks_;
+  std::size_t block_used_ = 0;
+  std::size_t block_size_ = 0;
   std::size_t bytes_ = 0;
 };
 

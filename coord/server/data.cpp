@@ -91,23 +91,7 @@ Result<std::uint64_t> disk_id(const std::string& directory) {
 Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
   COORD_TRY(auto store, disk::open_lmdb_store(config.data + "/state", {}));
   COORD_TRY(auto mark, store->mark());
-  core::StateMachine state(config.limits);
-  core::Retention retention;
-  if (mark) {
-    COORD_TRY(store->load([&](Table table, std::string_view key, std::string_view bytes) {
-      if (table == Table::meta && key == core::Retention::kKey) {
-        return std::string(retention.decode(bytes) ? "" : "the retention record is malformed");
-      }
-      return state.load(table, key, bytes);
-    }));
-    if (auto problem = state.load_done(*mark); !problem.empty()) {
-      return error(Failure::corrupt, "{}/state: {}", config.data, problem);
-    }
-  } else {
-    election::Membership alone;
-    alone.voters = {config.id};
-    state.set_membership(std::move(alone));
-  }
+  // The log first: what the checkpoint covers of it is dropped, and the tree takes that memory.
   disk::WalOptions options;
   options.segment_bytes = config.wal_segment_bytes;
   options.salt = random_number();
@@ -138,3 +122,19 @@ Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
 }
 
 }  // namespace coord::server
+core::Retention retention;
+if (mark) {
+  COORD_TRY(store->load([&](Table table, std::string_view key, std::string_view bytes) {
+    if (table == Table::meta && key == core::Retention::kKey) {
+      return std::string(retention.decode(bytes) ? "" : "the retention record is malformed");
+    }
+    return state.load(table, key, bytes);
+  }));
+  if (auto problem = state.load_done(*mark); !problem.empty()) {
+    return error(Failure::corrupt, "{}/state: {}", config.data, problem);
+  }
+} else {
+  election::Membership alone;
+  alone.voters = {config.id};
+  state.set_membership(std::move(alone));
+}
