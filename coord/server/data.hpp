@@ -23,6 +23,8 @@ void fill_random(void* bytes, std::size_t size);
 class DataLock {
  public:
   ~DataLock();
+  DataLock(const DataLock&) = delete;
+  DataLock& operator=(const DataLock&) = delete;
   // Makes the directory when it is missing; unavailable if another process holds it.
   [[nodiscard]] static Result<std::unique_ptr<DataLock>> take(const std::string& directory);
 
@@ -40,7 +42,8 @@ struct Opened {
   core::NodeState state;
 };
 
-// Loads the checkpoint, checks its digest, reads the log. Errors say what is damaged and what to do.
+// Loads the checkpoint, checks its digest, reads the log. Errors say what is damaged and what to
+// do.
 [[nodiscard]] Result<Opened> open_data(const Config& config, disk::Disk& wal_disk);
 
 }  // namespace coord::server

@@ -42,10 +42,18 @@ void LogTrace::trace(const TraceEvent& event) {
                  },
                  [](const Note& e) {
                    switch (e.level) {
-                     case Note::Level::debug: spdlog::debug("{}", e.text); break;
-                     case Note::Level::info: spdlog::info("{}", e.text); break;
-                     case Note::Level::warn: spdlog::warn("{}", e.text); break;
-                     case Note::Level::error: spdlog::error("{}", e.text); break;
+                     case Note::Level::debug:
+                       spdlog::debug("{}", e.text);
+                       break;
+                     case Note::Level::info:
+                       spdlog::info("{}", e.text);
+                       break;
+                     case Note::Level::warn:
+                       spdlog::warn("{}", e.text);
+                       break;
+                     case Note::Level::error:
+                       spdlog::error("{}", e.text);
+                       break;
                    }
                  }},
       event);

@@ -50,9 +50,9 @@ struct Metrics::Impl {
   prometheus::Histogram& sync = histogram(
       "coord_wal_sync_seconds", "Time of one fdatasync of the log.",
       {50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1, 5});
-  prometheus::Histogram& checkpoint = histogram(
-      "coord_checkpoint_seconds", "Time of one checkpoint into the store.",
-      {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60});
+  prometheus::Histogram& checkpoint =
+      histogram("coord_checkpoint_seconds", "Time of one checkpoint into the store.",
+                {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60});
   prometheus::Counter& checkpoint_records =
       counter("coord_checkpoint_records_total", "Records written by checkpoints.");
   prometheus::Counter& turns = counter("coord_turns_total", "Turns of the loop.");
@@ -72,7 +72,8 @@ struct Metrics::Impl {
   prometheus::Gauge& sessions = gauge("coord_sessions", "Live sessions.");
   prometheus::Gauge& watches = gauge("coord_watches", "Open watches of this member.");
   prometheus::Gauge& connections = gauge("coord_connections", "Open client connections.");
-  prometheus::Gauge& pending = gauge("coord_pending_requests", "Requests that wait for an outcome.");
+  prometheus::Gauge& pending =
+      gauge("coord_pending_requests", "Requests that wait for an outcome.");
   prometheus::Gauge& history = gauge("coord_history_changes", "Batches of changes in memory.");
   prometheus::Gauge& dirty =
       gauge("coord_dirty_records", "Records that changed since the last checkpoint.");

@@ -51,10 +51,9 @@ Runner::Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
       metrics_(metrics),
       ticker_(loop),
       retry_(loop),
-      disk_worker_(loop, *wal_,
-                   [this](const Result<void>& result, std::int64_t took) {
-                     on_synced(result, took);
-                   }),
+      disk_worker_(
+          loop, *wal_,
+          [this](const Result<void>& result, std::int64_t took) { on_synced(result, took); }),
       store_worker_(
           loop, *store_,
           [this](const StoreWorker::Written& written) {
@@ -228,6 +227,12 @@ void Runner::deliver(std::vector<core::Delivery> deliveries) {
     const auto sink = sinks_.find(id);
     if (sink == sinks_.end()) continue;
     if (touched_.empty() || touched_.back() != id) touched_.push_back(id);
+    // What only the shell knows of a status.
+    if (auto* reply = std::get_if<core::Reply>(&delivery)) {
+      if (auto* status = std::get_if<core::Status>(&reply->result)) {
+        status->connections = sinks_.size();
+      }
+    }
     sink->second->deliver(std::move(delivery));
   }
   // A sink may be gone by the time its turn comes: an earlier one's flush may have dropped it.

@@ -31,8 +31,7 @@ namespace coord::server {
 class Runner final : public core::Ports {
  public:
   Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
-         std::unique_ptr<disk::Wal> wal, std::unique_ptr<disk::StateStore> store,
-         Metrics& metrics);
+         std::unique_ptr<disk::Wal> wal, std::unique_ptr<disk::StateStore> store, Metrics& metrics);
   ~Runner() override;
 
   // Starts the ticker.

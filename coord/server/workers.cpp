@@ -40,8 +40,7 @@ void DiskWorker::run() {
     auto result = wal_.sync();
     const auto took =
         std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start).count();
-    boost::asio::post(loop_,
-                      [this, took, result = std::move(result)] { done_(result, took); });
+    boost::asio::post(loop_, [this, took, result = std::move(result)] { done_(result, took); });
   }
 }
 
@@ -103,11 +102,9 @@ bool StoreWorker::commit_one(core::Checkpoint& checkpoint) {
 // ---------------------------------------------------------------- ReadWorker
 
 ReadWorker::ReadWorker(boost::asio::io_context& loop, const disk::StateStore& store, Done done)
-    : loop_(loop),
-      store_(store),
-      done_(std::move(done)),
-      work_(kReadsMax),
-      thread_([this] { run(); }) {}
+    : loop_(loop), store_(store), done_(std::move(done)), work_(kReadsMax), thread_([this] {
+        run();
+      }) {}
 
 ReadWorker::~ReadWorker() {
   work_.close();
