@@ -15,7 +15,6 @@ namespace coord::api {
 namespace {
 
 constexpr std::size_t kKeptBytes = 4 * kKiB;  // Buffers above it are freed when they are idle.
-constexpr std::int64_t kLingerMs = 2'000;
 constexpr std::size_t kIovMax = 64;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
@@ -41,7 +40,9 @@ void Connection::on_events(std::uint32_t events) {
 
 bool Connection::may_read() const noexcept {
   if (has_input_ended_) return false;
-  if (is_streaming_ || is_lingering_) return true;
+  // Who waits for long is looked after: that the client is gone is seen only by reading.
+  const bool is_waiting = head_ != nullptr && head_->phase == Exchange::Phase::poll_wait;
+  if (is_streaming_ || is_lingering_ || is_waiting) return true;
   return !is_paused_ && !is_closing_;
 }
 
@@ -74,7 +75,8 @@ void Connection::read_some() {
     on_end_of_input();
     return;
   }
-  if (is_lingering_ || is_streaming_) return;  // Nothing that comes now is a request to answer.
+  if (is_lingering_ || is_streaming_ || is_closing_)
+    return;  // Nothing that comes now is a request to answer.
   std::string_view data(buffer, static_cast<std::size_t>(n));
   if (in_.empty()) {
     const auto used = consume(data);
@@ -220,7 +222,8 @@ void Connection::refuse_with(const Problem& problem) {
   tail_ = &exchange;
   ++count_;
   is_closing_ = true;
-  linger_until_ms_ = edge_.now_ms() + kLingerMs;  // The rest of the request may still be coming.
+  linger_until_ms_ =
+      edge_.now_ms() + edge_.options().linger_ms;  // The rest of the request may still be coming.
   answer_problem(exchange.plan, problem, context_of(exchange), target_of(exchange));
   finish(exchange);
 }

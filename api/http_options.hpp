@@ -28,6 +28,7 @@ struct HttpOptions {
   std::int64_t body_window_ms = 10'000;       // In each such window a body must bring ...
   std::size_t body_window_bytes = 10 * kKiB;  // ... so many bytes, or end.
   std::int64_t write_timeout_ms = 30'000;     // Without one byte of progress.
+  std::int64_t linger_ms = 2'000;             // After a refusal: so long the client may read it.
   std::int64_t answer_grace_ms = 5'000;  // Beyond a request's time-out: then the edge answers 504.
   std::int64_t stream_beat_ms = 10'000;  // A comment, and a bookmark, at least so often.
   std::int64_t drain_ms = 5'000;         // stop(): how long replies may take to leave.

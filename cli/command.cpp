@@ -134,7 +134,15 @@ Outcome<Parsed> parse_command(std::vector<std::string> words) {
   const auto found = app->actions.find(&chosen);
   // The action keeps the app, whose options write into what the action reads.
   if (found != app->actions.end()) {
-    parsed.action = [app, action = found->second](Context& context) { return action(context); };
+    parsed.action = [app, action = found->second](Context& context) -> Outcome<void> {
+      try {
+        return action(context);
+      } catch (const Json::exception&) {
+        // JSON of another shape than the contract's: some other service, or a newer one.
+        return Trouble{Exit::other, "the server's answer is not what was expected",
+                       "is the endpoint a coordd of this version?"};
+      }
+    };
   }
   return parsed;
 }

@@ -46,8 +46,10 @@ void append_row(std::string& out, const std::vector<Cell>& cells,
     } else {
       out += is_last ? text : text + padding;
     }
-    out += is_last ? "\n" : "  ";
+    out += is_last ? "" : "  ";
   }
+  out.erase(out.find_last_not_of(' ') + 1);
+  out += '\n';
 }
 
 const Json* find(const Json& object, std::string_view key) {

@@ -75,8 +75,9 @@ Outcome<std::string> read_value(const std::string& argument) {
 
 Outcome<Json> parse_json(std::string_view body) {
   Json value = Json::parse(body, nullptr, false);
-  if (value.is_discarded()) {
-    return Trouble{Exit::other, "the server's answer is not JSON: " + shortened(escaped(body), 80),
+  if (!value.is_object()) {
+    return Trouble{Exit::other,
+                   "the server's answer is no JSON object: " + shortened(escaped(body), 80),
                    "is the endpoint a coordd?"};
   }
   return value;

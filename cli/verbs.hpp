@@ -59,6 +59,7 @@ extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verb
 
 // The value of an argument: "-" is stdin, "@file" a file, "@@x" the text "@x", else the text.
 [[nodiscard]] Outcome<std::string> read_value(const std::string& argument);
+// An answer's body: a JSON object, or Trouble.
 [[nodiscard]] Outcome<Json> parse_json(std::string_view body);
 // Adds an option that takes a duration ("30s") and checks it while parsing.
 void add_duration(CLI::App& app, const std::string& flag, std::optional<std::int64_t>& ms,

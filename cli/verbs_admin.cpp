@@ -39,7 +39,7 @@ Outcome<void> get_acl(const Context& context, const std::string& path) {
   }
   COORD_TRY(const Json body, parse_json(answer.body));
   Table table({{"SCHEME"}, {"ID"}, {"PERMISSIONS"}});
-  for (const Json& entry : body.is_array() ? body : body.value("acl", Json::array())) {
+  for (const Json& entry : body.value("acl", Json::array())) {
     const std::string scheme = text_of(entry, "scheme");
     const std::string id = text_of(entry, "id");
     const std::string permissions = letters_of(entry);

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <map>
 #include <memory>
 
@@ -271,27 +272,44 @@ struct HistoryArgs {
   std::optional<std::size_t> limit;
 };
 
+// The whole history, page by page, or the last so many: {"path", "history", "oldest_revision",
+// ...}.
+Outcome<Json> read_history(const Context& context, const HistoryArgs& args) {
+  Json whole;
+  Json versions = Json::array();
+  std::string cursor;
+  std::size_t left = args.limit.value_or(SIZE_MAX);
+  do {
+    Target target = context.read("/v1/history", context.path(args.path));
+    target.add("limit", std::to_string(std::max<std::size_t>(1, std::min(left, kPage))));
+    if (!cursor.empty()) target.add("cursor", cursor);
+    COORD_TRY(Json page, context.get_json(target));
+    Json found = page.value("history", Json::array());
+    left -= std::min(left, found.size());
+    for (Json& version : found) versions.push_back(std::move(version));
+    cursor = page.contains("cursor") && page["cursor"].is_string()
+                 ? page["cursor"].get<std::string>()
+                 : std::string();
+    whole = std::move(page);
+  } while (!cursor.empty() && left > 0);
+  whole["history"] = std::move(versions);
+  return whole;
+}
+
 Outcome<void> history(const Context& context, const HistoryArgs& args) {
-  Target target = context.read("/v1/history", context.path(args.path));
-  if (args.limit) target.add("limit", std::to_string(*args.limit));
-  COORD_TRY(const Answer answer, context.get(target, "application/json"));
+  COORD_TRY(const Json whole, read_history(context, args));
   if (context.print.output() == Output::json) {
-    context.print.json_body(answer.body);
+    context.print.json(whole);
     return success();
   }
-  COORD_TRY(const Json body, parse_json(answer.body));
-  Table table({{"REVISION", true}, {"TIME"}, {"KIND"}, {"SESSION"}, {"VALUE"}});
-  for (const char* key : {"history", "entries", "versions", "changes"}) {
-    if (!body.contains(key)) continue;
-    for (const Json& entry : body[key]) {
-      const std::string kind =
-          text_of(entry, "kind") != "-" ? text_of(entry, "kind") : text_of(entry, "type");
-      table.row({{text_of(entry, "revision")},
-                 {time_of(entry, "time"), Colour::dim},
-                 {kind},
-                 {text_of(entry, "session")},
-                 {value_cell_of(entry, kValueColumns)}});
-    }
+  Table table({{"REVISION", true}, {"TIME"}, {"KIND"}, {"VERSION", true}, {"SESSION"}, {"VALUE"}});
+  for (const Json& version : whole["history"]) {
+    table.row({{text_of(version, "revision")},
+               {time_of(version, "time"), Colour::dim},
+               {text_of(version, "kind")},
+               {text_of(version, "version")},
+               {text_of(version, "session")},
+               {value_cell_of(version, kValueColumns)}});
   }
   context.print.table(table);
   return success();

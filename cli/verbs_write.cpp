@@ -85,7 +85,7 @@ std::string stat_line(const Json& stat) {
   return out;
 }
 
-// "created /app  revision 42  version 0", or what the output format asks for instead.
+// The path alone, so that a script can take it; "created, revision 42" is a note.
 Outcome<void> report(const Context& context, const Answer& answer, std::string_view verb,
                      const std::string& path, bool with_stat) {
   if (context.print.output() == Output::json) {
@@ -103,14 +103,13 @@ Outcome<void> report(const Context& context, const Answer& answer, std::string_v
   }
   const std::string made =
       body.contains("path") && body["path"].is_string() ? body["path"].get<std::string>() : path;
-  if (context.print.output() == Output::raw) {
-    context.print.line(made);
-  } else {
-    std::string line = fmt::format("{} {}  revision {}", verb, escaped(made),
-                                   escaped(answer.header("Coord-Revision")));
+  context.print.line(made);
+  if (context.print.output() != Output::raw) {
+    std::string note =
+        fmt::format("{}, revision {}", verb, escaped(answer.header("Coord-Revision")));
     const Json stat = body.value("stat", Json());
-    if (verb == "set" && stat.is_object()) line += "  version " + text_of(stat, "version");
-    context.print.line(line);
+    if (verb == "set" && stat.is_object()) note += ", version " + text_of(stat, "version");
+    context.print.note(note);
   }
   if (with_stat && body.contains("stat")) context.print.note(stat_line(body["stat"]));
   return success();

@@ -1,6 +1,8 @@
 // coordd: builds the objects, runs, stops.
 #include <malloc.h>
+#include <sys/statvfs.h>
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
@@ -43,6 +45,19 @@ core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
   return options;
 }
 
+RunnerOptions runner_options(const Config& config) {
+  RunnerOptions options;
+  options.free_bytes = [directory = config.data] {
+    struct statvfs found {};
+    // A file system that cannot be asked is not full.
+    if (::statvfs(directory.c_str(), &found) != 0) return UINT64_MAX;
+    return static_cast<std::uint64_t>(found.f_bavail) * found.f_frsize;
+  };
+  options.reserve_bytes =
+      std::max<std::uint64_t>(options.reserve_bytes, 4 * config.limits.tree.value_bytes_max);
+  return options;
+}
+
 int serve(const Config& config) {
   auto lock = DataLock::take(config.data);
   if (!lock) return fail(lock.error());
@@ -59,7 +74,7 @@ int serve(const Config& config) {
   auto node = std::make_unique<core::Node>(node_options(config, disk.value()),
                                            std::move(opened.value().state), trace);
   Runner runner(loop, std::move(node), std::move(opened.value().wal),
-                std::move(opened.value().store), metrics);
+                std::move(opened.value().store), metrics, runner_options(config));
   ServerGateway gateway(runner, metrics);
   api::HttpServer http(loop, gateway, config.api);
   const auto port = http.listen(config.http.host, config.http.port);

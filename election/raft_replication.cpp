@@ -169,6 +169,8 @@ void Raft::Impl::snapshot_installed(SnapshotMark mark, const Membership& members
   verified = std::max(std::min(verified, log.last_index()), mark.index);
   handed_out = mark.index;
   checkpoint = mark;
+  // It may be of a later term than the leader that announced an earlier one.
+  if (mark.term > hard_state.term) become_follower(mark.term, MemberId(), "a later snapshot");
   if (leader) send_after_persist(leader, SnapshotReply{hard_state.term, true, mark.index});
 }
 

@@ -438,6 +438,11 @@ bool Node::is_ready(std::string& why) const {
     why = "the cluster has no identity yet";
     return false;
   }
+  // What the log held at the start is committed with the first entry of the new term.
+  if (was_leader_ && state_.applied_term() != raft_.term()) {
+    why = "the entries of earlier terms are not applied yet";
+    return false;
+  }
   if (raft_.committed() > index_of(state_.applied())) {
     why = "committed entries are not applied yet";
     return false;

@@ -114,6 +114,10 @@ Result<void> FileWal::create() {
   COORD_TRY(file_, disk_.open(segment_name(1), true));
   COORD_TRY(fill_last_sector());
   COORD_TRY(file_bytes_, file_->size());
+  // Whatever stands behind the first batch must not look like the beginning of a second one.
+  if (file_bytes_ > kSectorBytes) {
+    COORD_TRY(file_->write_at(kSectorBytes, std::string(kSectorBytes, '\0')));
+  }
   segments_.push_back(WalSegment{.sequence = 1});
   generation_ = 1;
   chain_ = options_.salt;

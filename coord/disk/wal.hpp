@@ -39,7 +39,7 @@ struct WalBatch {
 // What was found at the end of the log at start, for the log of the operator.
 struct WalTail {
   bool was_cut = false;
-  std::string file;
+  std::string file;  // Where the log ends, cut or not.
   std::uint64_t offset = 0;
   std::uint64_t dropped_bytes = 0;
   std::string reason;

@@ -247,11 +247,11 @@ class LogReader {
       return error(Failure::corrupt, "{} is damaged at offset 0: the only segment holds no batch",
                    name);
     }
-    if (end == End::clean) return success();
     auto& tail = scan_.recovered.tail;
-    tail.was_cut = true;
     tail.file = name;
     tail.offset = segment.used;
+    if (end == End::clean) return success();
+    tail.was_cut = true;
     tail.dropped_bytes = window.end() - segment.used;
     tail.reason = "the file ends inside a batch";
     COORD_TRY(const auto head, window.view(segment.used, kFrameBytes));

@@ -122,10 +122,12 @@ Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
     spdlog::warn("event=torn-tail file={} offset={} dropped_bytes={} reason=\"{}\"", tail.file,
                  tail.offset, tail.dropped_bytes, tail.reason);
   }
+  const auto log_end = fmt::format("{}:{}", tail.file, tail.offset);
   COORD_TRY(auto start, disk::combine(mark, std::move(wal.recovered)));
-  spdlog::info("event=loaded checkpoint={} entries_after={} nodes={} sessions={} term={}",
-               start.checkpoint.index, start.entries.size(), state.tree().node_count(),
-               state.sessions().size(), start.hard_state.term);
+  spdlog::info(
+      "event=loaded checkpoint={} entries_after={} log_end={} nodes={} sessions={} term={}",
+      start.checkpoint.index, start.entries.size(), log_end, state.tree().node_count(),
+      state.sessions().size(), start.hard_state.term);
   election::Restored log;
   log.hard_state = start.hard_state;
   log.snapshot = start.checkpoint;

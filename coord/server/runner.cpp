@@ -43,12 +43,13 @@ core::Tick clock_now() {
 
 Runner::Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
                std::unique_ptr<disk::Wal> wal, std::unique_ptr<disk::StateStore> store,
-               Metrics& metrics)
+               Metrics& metrics, RunnerOptions options)
     : loop_(loop),
       node_(std::move(node)),
       wal_(std::move(wal)),
       store_(std::move(store)),
       metrics_(metrics),
+      options_(std::move(options)),
       ticker_(loop),
       retry_(loop),
       disk_worker_(
@@ -83,21 +84,34 @@ void Runner::tick() {
   ticker_.async_wait([this](const boost::system::error_code& code) {
     if (code) return;
     schedule_turn();
-    if (is_preparing_ && !under_way_) {
-      const auto more = wal_->prepare();
-      if (!more) {
-        if (more.error().failure != Failure::disk_full) {
-          log_and_die("the log cannot be prepared: {}", more.error().message);
-        }
-      } else {
-        is_preparing_ = more.value();
-      }
-    }
+    check_room();
+    is_prepare_due_ = is_preparing_;
+    if (!under_way_) prepare_log();
     if (drained_ && (is_idle() || mono_ns() / 1'000'000 >= drain_until_ms_)) {
       std::exchange(drained_, nullptr)();
     }
     tick();
   });
+}
+
+// The log may only be prepared between two syncs; under load that moment is short.
+void Runner::prepare_log() {
+  if (!std::exchange(is_prepare_due_, false)) return;
+  const auto more = wal_->prepare();
+  if (more) {
+    is_preparing_ = more.value();
+  } else if (more.error().failure != Failure::disk_full) {
+    log_and_die("the log cannot be prepared: {}", more.error().message);
+  }
+}
+
+void Runner::check_room() {
+  unchecked_bytes_ = 0;
+  const auto free = options_.free_bytes();
+  // Once low, it takes a little more than the reserve to be believed again.
+  const auto enough = options_.reserve_bytes + (is_room_low_ ? options_.reserve_bytes / 4 : 0);
+  is_room_low_ = free < enough;
+  report_full();
 }
 
 void Runner::drain(std::int64_t limit_ms, std::function<void()> done) {
@@ -158,6 +172,8 @@ void Runner::write_gathered() {
     report_full();
   }
   metrics_.batch(gathered_.batch.entries.size());
+  for (const auto& entry : gathered_.batch.entries) unchecked_bytes_ += entry->payload.size();
+  if (unchecked_bytes_ > options_.reserve_bytes / 8) check_room();
   under_way_ = std::exchange(gathered_, Unsynced());
   disk_worker_.sync();
 }
@@ -173,7 +189,7 @@ void Runner::on_log_full() {
 }
 
 void Runner::report_full() {
-  const bool is_full = is_log_full_ || is_store_full_;
+  const bool is_full = is_log_full_ || is_store_full_ || is_room_low_;
   if (is_full == was_full_) return;
   was_full_ = is_full;
   enqueue(core::DiskFull{is_full});
@@ -186,6 +202,7 @@ void Runner::on_synced(const Result<void>& result, std::int64_t nanoseconds) {
   under_way_.reset();
   if (!done.after.empty()) send(std::move(done.after));
   if (done.number > 0) enqueue(core::Persisted{done.number});
+  prepare_log();
   if (!gathered_.empty()) write_gathered();
 }
 
@@ -227,11 +244,10 @@ void Runner::deliver(std::vector<core::Delivery> deliveries) {
     const auto sink = sinks_.find(id);
     if (sink == sinks_.end()) continue;
     if (touched_.empty() || touched_.back() != id) touched_.push_back(id);
-    // What only the shell knows of a status.
     if (auto* reply = std::get_if<core::Reply>(&delivery)) {
-      if (auto* status = std::get_if<core::Status>(&reply->result)) {
-        status->connections = sinks_.size();
-      }
+      // The node knows requests, not who is connected.
+      auto* status = std::get_if<core::Status>(&reply->result);
+      if (status != nullptr) status->connections = sinks_.size();
     }
     sink->second->deliver(std::move(delivery));
   }

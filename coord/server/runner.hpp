@@ -28,10 +28,18 @@
 
 namespace coord::server {
 
+struct RunnerOptions {
+  // Free bytes of the data directory's file system. Below `reserve_bytes` new writes are refused,
+  // so that what is under way, and the end of sessions, still find room.
+  std::function<std::uint64_t()> free_bytes;
+  std::uint64_t reserve_bytes = 4 * kMiB;
+};
+
 class Runner final : public core::Ports {
  public:
   Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
-         std::unique_ptr<disk::Wal> wal, std::unique_ptr<disk::StateStore> store, Metrics& metrics);
+         std::unique_ptr<disk::Wal> wal, std::unique_ptr<disk::StateStore> store, Metrics& metrics,
+         RunnerOptions options);
   ~Runner() override;
 
   // Starts the ticker.
@@ -73,6 +81,8 @@ class Runner final : public core::Ports {
   void on_synced(const Result<void>& result, std::int64_t nanoseconds);
   void on_log_full();
   void report_full();
+  void check_room();
+  void prepare_log();
   [[nodiscard]] bool is_idle() const;
 
   boost::asio::io_context& loop_;
@@ -80,6 +90,7 @@ class Runner final : public core::Ports {
   std::unique_ptr<disk::Wal> wal_;
   std::unique_ptr<disk::StateStore> store_;
   Metrics& metrics_;
+  RunnerOptions options_;
   core::Inbox inbox_;
   bool is_turn_scheduled_ = false;
   boost::asio::steady_timer ticker_;
@@ -89,6 +100,9 @@ class Runner final : public core::Ports {
   std::optional<Unsynced> under_way_;
   bool is_log_full_ = false;
   bool is_store_full_ = false;
+  bool is_room_low_ = false;
+  std::uint64_t unchecked_bytes_ = 0;  // Written since check_room() looked last.
+  bool is_prepare_due_ = false;
   bool was_full_ = false;
   bool is_preparing_ = true;  // Spare segments may be missing.
   bool is_checkpointing_ = false;

@@ -83,7 +83,9 @@ class Writer(threading.Thread):
 
     def add(self, connection):
         path = f"{TOP}/w{self.number}-n"
-        value = str(int(self.known.get(path) or 0) + 1)
+        if self.known.get(path) is None:
+            return self.write(connection, "PUT", path, "0", (201,))
+        value = str(int(self.known[path]) + 1)
         self.write(connection, "PATCH", path, value, (200, 201), "?add=1")
 
     def be_refused(self, connection, path):

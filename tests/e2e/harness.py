@@ -221,6 +221,7 @@ class Stream:
         self.connection = http.client.HTTPConnection("127.0.0.1", member.port, timeout=60)
         accept = "application/x-ndjson" if ndjson else "text/event-stream"
         self.connection.request("GET", query, headers={"Accept": accept, **(headers or {})})
+        self.socket = self.connection.sock  # An answer that ends by closing takes it away.
         self.response = self.connection.getresponse()
         self.status = self.response.status
         self.headers = self.response.headers
@@ -287,8 +288,7 @@ class Stream:
 
     def close(self):
         try:
-            if self.connection.sock:
-                self.connection.sock.shutdown(socket.SHUT_RDWR)
+            self.socket.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass
         if self.reader.ident:

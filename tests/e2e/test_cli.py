@@ -30,8 +30,11 @@ class Ctl(MemberTest):
     def test_create_refuses_what_exists_and_numbers_sequentials(self):
         self.ctl("create", self.base, "x")
         self.ctl("create", self.base, "y", want=4)
-        first = self.ctl("create", "--sequential", self.base + "/job-", "1").strip()
-        self.assertTrue(first.endswith("/job-0000000000"), first)
+        shown = self.ctl("create", "--sequential", self.base + "/job-", "1")
+        self.assertIn(self.base + "/job-0000000000", shown)
+        made = json.loads(self.ctl("--output", "json", "create", "--sequential",
+                                   self.base + "/job-", "2"))
+        self.assertEqual(made["path"], self.base + "/job-0000000001")
         self.ctl("create", "--parents", self.base + "/a/b/c", "deep")
         self.assertEqual(self.ctl("get", self.base + "/a/b/c"), "deep")
 

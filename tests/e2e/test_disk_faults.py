@@ -82,8 +82,10 @@ class Log(DiskTest):
                 member = self.member(data).start()
                 present = [i for i in range(count) if member.get(f"/v1/tree/n{i}").status == 200]
                 self.assertIn(present, (list(range(count)), list(range(count - 1))))
-                self.assertIn(file.name, member.log)
-                self.assertIn(str(offset), member.log)
+                # Without its first bytes it cannot be told from a block that was never used.
+                if place >= len(MAGIC):
+                    self.assertIn(file.name, member.log)
+                    self.assertIn(str(offset), member.log)
                 self.assertEqual(member.put("/v1/tree/after", "x").status, 201)
                 self.assertEqual(member.stop(), 0)
 
@@ -201,11 +203,15 @@ class Full(DiskTest):
             room = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
             for _ in range(max(0, (room >> 20) - 8)):
                 file.write(b"b" * (1 << 20))
-        acknowledged, refused = [], []
+        acknowledged, refused, unknown = [], [], []
         for i in range(400):
             answer = member.put(f"/v1/tree/v/{i}", f"{i}:" + "x" * 1_000_000)
             if answer.status == 201:
                 acknowledged.append(i)
+            elif answer.code == "outcome-unknown":
+                # In flight when the disk became full: the log keeps it until there is room.
+                unknown.append(i)
+                self.assertLessEqual(len(unknown), 1, "later writes must be refused at once")
             else:
                 self.assertIn((answer.status, answer.code),
                               ((507, "disk-full"), (503, "disk-full"), (503, "overloaded")))

@@ -220,6 +220,7 @@ class Compacted(MemberTest):
             # What is beyond the bound may stay a while, but not for ever.
             self.member.put(self.tree, "y")
             stream = self.watch(f"path={self.base}&from={first}")
+            stream.close()
             return stream if stream.status == 410 else None
 
         refused = wait_until(refused, 30, "compaction")

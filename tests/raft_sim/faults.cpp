@@ -89,7 +89,7 @@ void World::operation() {
 void World::partition() {
   std::set<std::pair<MemberId, MemberId>> links;
   const auto kind = prng_.below(4);
-  const auto lonely = any_member().id;
+  const auto lonely = (prng_.chance(1, 2) ? likely_leader() : any_member()).id;
   for (const auto& [a, unused_a] : members_) {
     const bool side_a = prng_.chance(1, 2);
     for (const auto& [b, unused_b] : members_) {
@@ -102,6 +102,7 @@ void World::partition() {
     }
   }
   cut_.insert(links.begin(), links.end());
+  if (kind == 1) close_connections(lonely);
   after(static_cast<std::int64_t>(prng_.between(100 * kMs, 4 * kSecond)), [this, links] {
     for (const auto& link : links) cut_.erase(link);
   });

@@ -1,7 +1,9 @@
 #include "raft_sim/world.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <utility>
@@ -71,7 +73,8 @@ Summary World::run() {
 }
 
 void World::after(std::int64_t delay, std::function<void()> action) {
-  events_.push(Event{now_ + delay, ++order_, std::move(action)});
+  events_.push_back(Event{now_ + delay, ++order_, std::move(action)});
+  std::push_heap(events_.begin(), events_.end(), std::greater<>());
 }
 
 // Void if the member crashes before; late if it is paused.
@@ -87,12 +90,13 @@ void World::after_for(Member& member, std::int64_t delay, std::function<void(Mem
 }
 
 void World::run_until(std::int64_t end) {
-  while (!events_.empty() && events_.top().at <= end) {
-    const auto action = events_.top().action;
-    now_ = events_.top().at;
-    events_.pop();
+  while (!events_.empty() && events_.front().at <= end) {
+    std::pop_heap(events_.begin(), events_.end(), std::greater<>());
+    const auto event = std::move(events_.back());
+    events_.pop_back();
+    now_ = event.at;
     ++summary_.steps;
-    action();
+    event.action();
   }
   now_ = end;
 }
@@ -101,8 +105,10 @@ void World::start(Member& member) {
   ++member.incarnation;
   member.clock_since = now_;
   member.clock_base_us = static_cast<std::int64_t>(prng_.below(1'000'000'000));
-  member.clock_rate =
-      plan_.clocks_differ ? static_cast<std::int64_t>(prng_.between(900, 1100)) : 1000;
+  member.clock_rate = !plan_.clocks_differ ? 1000
+                      : prng_.chance(1, 2) ? static_cast<std::int64_t>(prng_.between(900, 1100))
+                      : prng_.chance(1, 2) ? 900
+                                           : 1100;
   member.mirror = member.disk;
   member.applied = member.disk.snapshot.index;
   member.chain = member.disk.state_chain;
@@ -131,15 +137,21 @@ void World::crash(Member& member) {
   member.is_installing = false;
   member.paused_until = 0;
   member.reads.clear();
-  after(static_cast<std::int64_t>(prng_.below(2 * kSecond)), [this, &member] {
+  // Half of the time so soon that promises given before have not run out yet.
+  const auto longest = prng_.chance(1, 2) ? 100 * kMs : 2 * kSecond;
+  after(static_cast<std::int64_t>(prng_.below(longest)), [this, &member] {
     if (!member.is_up()) start(member);
   });
+  close_connections(member.id);
+}
+
+// The others notice, each in its own time.
+void World::close_connections(MemberId down) {
   if (!plan_.hints) return;
   for (auto& [id, other] : members_) {
-    if (!other.is_up()) continue;
-    after_for(other, exponential(plan_.delay_mean), [this, down = member.id](Member& m) {
-      act(m, [down](Raft& raft) { raft.peer_down(down); });
-    });
+    if (!other.is_up() || id == down) continue;
+    after_for(other, exponential(plan_.delay_mean),
+              [this, down](Member& m) { act(m, [down](Raft& raft) { raft.peer_down(down); }); });
   }
 }
 

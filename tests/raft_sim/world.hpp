@@ -2,7 +2,6 @@
 #pragma once
 
 #include <functional>
-#include <queue>
 #include <set>
 #include <string>
 #include <vector>
@@ -48,6 +47,7 @@ class World : public TraceSink {
   void run_until(std::int64_t end);
   void start(Member& member);
   void crash(Member& member);
+  void close_connections(MemberId down);
   void turn(Member& member);
   void wake(Member& member);
   void keep_ticking(Member& member);
@@ -89,7 +89,7 @@ class World : public TraceSink {
   std::int64_t now_ = 0;
   std::uint64_t order_ = 0;
   bool has_faults_ = true;
-  std::priority_queue<Event, std::vector<Event>, std::greater<>> events_;
+  std::vector<Event> events_;  // A heap; the earliest is in front.
   std::map<MemberId, Member> members_;
   std::set<std::pair<MemberId, MemberId>> cut_;  // From, to.
   std::vector<Message> old_messages_;

@@ -199,6 +199,41 @@ TEST(Verbs, raw_get_adds_no_byte) {
   EXPECT_TRUE(result);
 }
 
+TEST(Verbs, survive_answers_of_another_shape) {
+  const std::vector<std::string> verbs[] = {
+      {"ls", "-l", "/a"},    {"stat", "/a"},     {"history", "/a"},
+      {"acl", "get", "/a"},  {"session", "ls"},  {"session", "open"},
+      {"quota", "get", "/"}, {"txn", "{}"},      {"status"},
+      {"tree", "/a"},        {"set", "/a", "v"}, {"session", "keep", "1.x", "--once"}};
+  const char* answers[] = {
+      "[]",
+      "7",
+      "null",
+      "",
+      "<html>",
+      R"({"children":["a",7],"history":[[]],"acl":[1,[]],"sessions":[3],"session":4,"results":[5],
+          "remaining_ms":"x","path":8,"stat":9,"succeeded":"no","cursor":{}})"};
+  for (const auto& words : verbs) {
+    for (const char* answer : answers) {
+      ScriptedServer server({Step::ok(answer)});
+      auto parsed = parse_command(words);
+      ASSERT_TRUE(parsed) << words.front();
+      parsed.value().globals.endpoint = "127.0.0.1:" + server.port();
+      Client client(client_options_of(parsed.value().globals).value());
+      const Printer print(Output::table, false, false);
+      Context context{client, print, "/", "", false};
+      testing::internal::CaptureStdout();
+      testing::internal::CaptureStderr();
+      const auto result = parsed.value().action(context);
+      EXPECT_TRUE(print.flush());
+      testing::internal::GetCapturedStdout();
+      testing::internal::GetCapturedStderr();
+      // Either it made sense of it, or it says so: no exception leaves a verb.
+      EXPECT_TRUE(result || result.error().exit == Exit::other) << words.front() << " " << answer;
+    }
+  }
+}
+
 TEST(Verbs, list_page_by_page) {
   ScriptedServer server(
       {Step::ok(R"({"children":["a","b"],"cursor":"c1"})"), Step::ok(R"({"children":["c"]})")});

@@ -30,10 +30,10 @@ TEST(Table, aligns_by_what_is_seen_and_not_by_bytes) {
   Table table({{"A"}, {"N", true}, {"B"}});
   table.row({{"\xc3\xa4\xc3\xa4", Colour::red}, {"1"}, {"x"}});
   table.row({{"c"}, {"100"}, {""}});
-  EXPECT_EQ(table.text(false), "A     N  B\n\xc3\xa4\xc3\xa4    1  x\nc   100  \n");
+  EXPECT_EQ(table.text(false), "A     N  B\n\xc3\xa4\xc3\xa4    1  x\nc   100\n");
   EXPECT_EQ(table.text(true),
             "\x1b[1mA\x1b[0m     \x1b[1mN\x1b[0m  \x1b[1mB\x1b[0m\n"
-            "\x1b[31m\xc3\xa4\xc3\xa4\x1b[0m    1  x\nc   100  \n");
+            "\x1b[31m\xc3\xa4\xc3\xa4\x1b[0m    1  x\nc   100\n");
 }
 
 TEST(Cells, show_whatever_the_server_sends) {
