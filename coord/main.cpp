@@ -88,6 +88,10 @@ int serve(const Config& config) {
     spdlog::info("event=stopping signal={}", number);
     // First the edge (replies in flight leave), then what is under way behind it.
     http.stop([&] { runner.drain(config.drain_ms, [&] { loop.stop(); }); });
+    // Who asks twice does not want to wait. Nothing is lost: what was answered is durable.
+    signals.async_wait([&](const boost::system::error_code& again, int) {
+      if (!again) loop.stop();
+    });
   });
   runner.start();
   loop.run();

@@ -1,7 +1,9 @@
 #include "coord/server/config.hpp"
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <iostream>
 
 namespace coord::server {
@@ -22,6 +24,20 @@ std::string env_of(const std::string& flag) {
   std::string name = "COORD_";
   for (const char c : flag) name += c == '-' ? '_' : static_cast<char>(std::toupper(c));
   return name;
+}
+
+// CLI11 lets the file win over the environment. What an operator sets for one start must win over
+// what stands in a file, so a variable becomes a flag unless that flag is given.
+void add_environment(const std::vector<std::string>& flags, std::vector<std::string>& arguments) {
+  const auto given = arguments;
+  for (const auto& flag : flags) {
+    const auto name = "--" + flag;
+    const bool is_given = std::any_of(given.begin(), given.end(), [&name](const auto& argument) {
+      return argument == name || argument.starts_with(name + "=");
+    });
+    const char* value = std::getenv(env_of(flag).c_str());
+    if (!is_given && value != nullptr && *value != '\0') arguments.push_back(name + "=" + value);
+  }
 }
 
 }  // namespace
@@ -55,10 +71,16 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   CLI::App app("coordd: a member of a coordination service that you can curl", "coordd");
   app.footer(kFooter);
   app.set_version_flag("--version", std::string("coordd ") + COORD_VERSION);
-  app.set_config("--config", "", "Reads flags from this file")->envname("COORD_CONFIG");
+  app.set_config("--config", "", "Reads flags from this file")
+      ->envname(env_of("config"))
+      ->configurable(false);
+  // A misspelt name in the file must not silently mean the default.
+  app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_flag("--check-config", check, "Checks the configuration, prints it and ends")
       ->configurable(false);
-  const auto add = [&app](const std::string& flag, auto& value, const std::string& help) {
+  std::vector<std::string> flags = {"config"};
+  const auto add = [&](const std::string& flag, auto& value, const std::string& help) {
+    flags.push_back(flag);
     return app.add_option("--" + flag, value, help)->envname(env_of(flag))->capture_default_str();
   };
   add("data", config.data, "Directory of this member's data");
@@ -71,7 +93,9 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}));
   add("super-digest", config.api.super_digest,
       "user:base64(sha1(user:password)) of the operator; unset: any caller from loopback is one");
-  add("cors-origin", config.api.cors_origins, "An origin that browsers may call from; repeatable");
+  add("cors-origin", config.api.cors_origins, "An origin that browsers may call from; repeatable")
+      ->delimiter(',')
+      ->default_str("");  // An empty list has no form in a file: it is left out.
   const auto size = [](CLI::Option* option) {
     option->transform(CLI::AsSizeValue(false))->type_name("SIZE");
   };
@@ -94,7 +118,10 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   add("drain-ms", config.drain_ms, "On SIGTERM: how long requests under way may take")
       ->check(CLI::NonNegativeNumber);
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> arguments(argv + 1, argv + argc);
+    add_environment(flags, arguments);
+    std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back.
+    app.parse(std::move(arguments));
   } catch (const CLI::ParseError& e) {
     const int code = app.exit(e);
     return ExitNow{code == 0 ? 0 : 2};

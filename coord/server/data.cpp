@@ -6,7 +6,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -70,14 +72,17 @@ Result<std::uint64_t> disk_id(const std::string& directory) {
   constexpr std::string_view kName = "disk-id";
   COORD_TRY(auto disk, disk::open_posix_disk(directory));
   COORD_TRY(auto names, disk->list());
-  std::string bytes;
-  for (const auto& name : names) {
-    if (name != kName) continue;
+  if (std::find(names.begin(), names.end(), kName) != names.end()) {
+    std::string bytes;
     COORD_TRY(auto file, disk->open(kName, false));
-    COORD_TRY(file->read_at(0, 16, bytes));
-  }
-  if (bytes.size() == 16) {
-    return static_cast<std::uint64_t>(std::strtoull(bytes.c_str(), nullptr, 16));
+    COORD_TRY(file->read_at(0, 17, bytes));
+    std::uint64_t id = 0;
+    const auto* end = bytes.data() + bytes.size();
+    const auto [at, problem] = std::from_chars(bytes.data(), end, id, 16);
+    if (bytes.size() != 16 || problem != std::errc() || at != end) {
+      return error(Failure::corrupt, "{}/{} does not hold 16 hexadecimal digits", directory, kName);
+    }
+    return id;
   }
   const auto id = random_number();
   COORD_TRY(auto file, disk->open("disk-id.new", true));

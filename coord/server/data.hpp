@@ -23,6 +23,8 @@ void fill_random(void* bytes, std::size_t size);
 class DataLock {
  public:
   ~DataLock();
+  DataLock(const DataLock&) = delete;
+  DataLock& operator=(const DataLock&) = delete;
   // Makes the directory when it is missing; unavailable if another process holds it.
   [[nodiscard]] static Result<std::unique_ptr<DataLock>> take(const std::string& directory);
 

@@ -60,8 +60,8 @@ class StoreWorker {
   Done done_;
   Full full_;
   Mailbox<core::Checkpoint> work_;
+  std::atomic<bool> is_stopping_ = false;  // Before the thread that reads it.
   std::thread thread_;
-  std::atomic<bool> is_stopping_ = false;
 };
 
 // Answers questions about the past from read transactions.
