@@ -245,8 +245,11 @@ class Stream:
         self.ended.set()
 
     def _lines(self):
-        while line := self.response.readline():
-            yield line.decode().rstrip("\n").rstrip("\r")
+        rest = b""
+        while piece := self.response.read1(65536):  # readline() takes chunks apart too slowly.
+            *lines, rest = (rest + piece).split(b"\n")
+            for line in lines:
+                yield line.decode().rstrip("\r")
 
     def _read_sse(self):
         event, identity, data = "", "", []
