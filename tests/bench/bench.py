@@ -129,7 +129,8 @@ class Bench:
             ops = [{"op": "create", "path": f"/top/{page}-{i}", "value": ""} for i in range(1000)]
             status, body = server.call("POST", "/v1/txn", json.dumps({"then": ops}))
             assert status == 200, body
-            wanted += [(json.loads(body)["revision"], op["path"]) for op in ops]
+            revision = json.loads(body)["revision"]
+            wanted += [(revision, op["path"]) for op in ops]
         written = time.monotonic() - started
         wait_until(lambda: len(stream.events) > 100_000, 60, "100,000 events and a bookmark")
         seconds = time.monotonic() - started
