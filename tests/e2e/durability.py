@@ -258,8 +258,10 @@ class Campaign:
             raise Problem(f"SIGTERM: exit code {self.member.process.returncode}\n{self.member.log[-2000:]}")
         self.watcher.disconnect()
         self.member.start()
-        if self.member.digest()["value"] != digest["value"]:
-            raise Problem(f"digest {digest} before a clean restart, {self.member.digest()} after")
+        self.read_state()  # Linearizable: what was acknowledged is applied when it is answered.
+        after = self.member.digest()
+        if after["value"] != digest["value"]:
+            raise Problem(f"digest {digest} before a clean restart, {after} after")
         events = self.watcher.events[self.checked_events:]
         self.checked_events = len(self.watcher.events)
         self.totals["events"] += len(events)
