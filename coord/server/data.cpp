@@ -108,6 +108,23 @@ Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
   }
   const auto log_end = fmt::format("{}:{}", tail.file, tail.offset);
   COORD_TRY(auto start, disk::combine(mark, std::move(wal.recovered)));
+  core::StateMachine state(config.limits);
+  core::Retention retention;
+  if (mark) {
+    COORD_TRY(store->load([&](Table table, std::string_view key, std::string_view bytes) {
+      if (table == Table::meta && key == core::Retention::kKey) {
+        return std::string(retention.decode(bytes) ? "" : "the retention record is malformed");
+      }
+      return state.load(table, key, bytes);
+    }));
+    if (auto problem = state.load_done(*mark); !problem.empty()) {
+      return error(Failure::corrupt, "{}/state: {}", config.data, problem);
+    }
+  } else {
+    election::Membership alone;
+    alone.voters = {config.id};
+    state.set_membership(std::move(alone));
+  }
   spdlog::info(
       "event=loaded checkpoint={} entries_after={} log_end={} nodes={} sessions={} term={}",
       start.checkpoint.index, start.entries.size(), log_end, state.tree().node_count(),
@@ -127,19 +144,3 @@ Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
 }
 
 }  // namespace coord::server
-core::Retention retention;
-if (mark) {
-  COORD_TRY(store->load([&](Table table, std::string_view key, std::string_view bytes) {
-    if (table == Table::meta && key == core::Retention::kKey) {
-      return std::string(retention.decode(bytes) ? "" : "the retention record is malformed");
-    }
-    return state.load(table, key, bytes);
-  }));
-  if (auto problem = state.load_done(*mark); !problem.empty()) {
-    return error(Failure::corrupt, "{}/state: {}", config.data, problem);
-  }
-} else {
-  election::Membership alone;
-  alone.voters = {config.id};
-  state.set_membership(std::move(alone));
-}

@@ -335,7 +335,8 @@ Store records_of(const Tree& tree) {
   DirtyMap everything;
   tree.put_all(everything);
   Store store;
-  for (const auto& [key, bytes] : everything.records()) store[{key.table, key.key}] = *bytes;
+  for (const auto& [key, bytes] : everything.records())
+    store[{key.table, std::string(key.key)}] = *bytes;
   return store;
 }
 
@@ -545,9 +546,9 @@ void run(const std::vector<Transaction>& transactions) {
       }
       for (const auto& [key, bytes] : dirty.records()) {
         if (bytes) {
-          store[{key.table, key.key}] = *bytes;
+          store[{key.table, std::string(key.key)}] = *bytes;
         } else {
-          store.erase({key.table, key.key});
+          store.erase({key.table, std::string(key.key)});
         }
       }
     }

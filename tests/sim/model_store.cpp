@@ -62,7 +62,7 @@ Result<void> ModelStore::commit(const core::Checkpoint& checkpoint) {
   before_.clear();
   mark_before_ = mark_;
   for (const auto& [key, bytes] : checkpoint.records.records()) {
-    set(Key(key.table, key.key), bytes);
+    set(Key(key.table, key.key), bytes ? std::optional<std::string>(*bytes) : std::nullopt);
   }
   trim(checkpoint.trim_changes_below);
   mark_ = core::CheckpointMark{checkpoint.applied, checkpoint.applied_term, checkpoint.digest};

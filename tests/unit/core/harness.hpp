@@ -24,9 +24,9 @@ class FakeStore {
   void commit(const Checkpoint& checkpoint) {
     for (const auto& [key, bytes] : checkpoint.records.records()) {
       if (bytes) {
-        records_[{key.table, key.key}] = *bytes;
+        records_[{key.table, std::string(key.key)}] = *bytes;
       } else {
-        records_.erase({key.table, key.key});
+        records_.erase({key.table, std::string(key.key)});
       }
     }
     std::erase_if(records_, [&](const auto& record) {

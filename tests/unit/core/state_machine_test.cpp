@@ -16,9 +16,9 @@ using Store = std::map<std::pair<Table, std::string>, std::string>;
 void commit(const DirtyMap::Records& records, Store& store) {
   for (const auto& [key, bytes] : records) {
     if (bytes) {
-      store[{key.table, key.key}] = *bytes;
+      store[{key.table, std::string(key.key)}] = *bytes;
     } else {
-      store.erase({key.table, key.key});
+      store.erase({key.table, std::string(key.key)});
     }
   }
 }

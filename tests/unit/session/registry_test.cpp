@@ -24,13 +24,13 @@ Session make_session(std::uint64_t id, std::int64_t ttl_ms = 5'000) {
 }
 
 // The records that exist after all that `dirty` notes, in key order.
-using Stored = std::map<DirtyMap::Key, std::string>;
+using Stored = std::map<std::pair<Table, std::string>, std::string>;
 void apply_to(Stored& stored, const DirtyMap& dirty) {
   for (const auto& [key, bytes] : dirty.records()) {
     if (bytes) {
-      stored[key] = *bytes;
+      stored[{key.table, std::string(key.key)}] = *bytes;
     } else {
-      stored.erase(key);
+      stored.erase({key.table, std::string(key.key)});
     }
   }
 }
@@ -43,13 +43,13 @@ Stored stored_of(const Registry& registry) {
 }
 std::uint64_t digest_of(const Stored& stored) {
   std::uint64_t sum = 0;
-  for (const auto& [key, bytes] : stored) sum += record_hash(key.table, key.key, bytes);
+  for (const auto& [key, bytes] : stored) sum += record_hash(key.first, key.second, bytes);
   return sum;
 }
 Registry loaded_from(const Stored& stored, SessionLimits limits) {
   Registry registry(limits);
   for (const auto& [key, bytes] : stored) {
-    EXPECT_EQ(registry.load(key.table, key.key, bytes), "");
+    EXPECT_EQ(registry.load(key.first, key.second, bytes), "");
   }
   return registry;
 }

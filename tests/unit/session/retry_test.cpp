@@ -26,9 +26,9 @@ void apply_to(Stored& stored, const DirtyMap& dirty) {
   for (const auto& [key, bytes] : dirty.records()) {
     EXPECT_EQ(key.table, Table::retry);
     if (bytes) {
-      stored[key.key] = *bytes;
+      stored[std::string(key.key)] = *bytes;
     } else {
-      stored.erase(key.key);
+      stored.erase(std::string(key.key));
     }
   }
 }

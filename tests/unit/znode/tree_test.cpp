@@ -452,7 +452,8 @@ TEST(Tree, loading_refuses_records_that_do_not_fit_together) {
   std::map<std::pair<Table, std::string>, std::string> records;
   DirtyMap everything;
   w.tree.put_all(everything);
-  for (const auto& [key, bytes] : everything.records()) records[{key.table, key.key}] = *bytes;
+  for (const auto& [key, bytes] : everything.records())
+    records[{key.table, std::string(key.key)}] = *bytes;
   ASSERT_EQ(records.size(), 7U);
   const auto load = [&](const auto& from) {
     Tree tree(TreeLimits{});
