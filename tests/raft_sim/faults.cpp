@@ -6,7 +6,7 @@
 
 #include "raft_sim/world.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 
 // Each message goes through its wire form.
 void World::send(Member& from, const Message& message) {
@@ -170,4 +170,4 @@ void World::heal() {
   }
 }
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

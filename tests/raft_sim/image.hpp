@@ -8,9 +8,7 @@
 
 #include "election/raft.hpp"
 
-namespace coord::raft_sim {
-
-using namespace election;  // NOLINT: this program is about nothing else.
+namespace coord::election::raft_sim {
 
 struct Image {
   HardState hard_state;
@@ -53,4 +51,4 @@ struct Image {
   }
 };
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

@@ -13,6 +13,11 @@
 
 namespace {
 
+using coord::election::raft_sim::draw_plan;
+using coord::election::raft_sim::Summary;
+using coord::election::raft_sim::Violation;
+using coord::election::raft_sim::World;
+
 std::uint64_t current_seed = 0;
 
 // A broken invariant aborts: the seed must be known then, too.
@@ -31,7 +36,7 @@ int usage() {
   return 2;
 }
 
-void add(coord::raft_sim::Summary& all, const coord::raft_sim::Summary& one) {
+void add(Summary& all, const Summary& one) {
   all.steps += one.steps;
   all.elections += one.elections;
   all.committed += one.committed;
@@ -44,7 +49,6 @@ void add(coord::raft_sim::Summary& all, const coord::raft_sim::Summary& one) {
 }
 
 int run_seeds(std::uint64_t first, std::uint64_t last, bool keeps_going) {
-  using namespace coord::raft_sim;
   Summary all;
   int failures = 0;
   const auto begin = std::chrono::steady_clock::now();
@@ -72,7 +76,6 @@ int run_seeds(std::uint64_t first, std::uint64_t last, bool keeps_going) {
 }
 
 int run_seed(std::uint64_t seed, bool is_traced) {
-  using namespace coord::raft_sim;
   current_seed = seed;
   try {
     const auto first = World(draw_plan(seed), is_traced).run();

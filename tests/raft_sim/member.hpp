@@ -8,7 +8,7 @@
 
 #include "raft_sim/image.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 
 // One unit of the disk's queue: a persist (or none) and what waits for it.
 struct DiskWork {
@@ -48,4 +48,4 @@ struct Member {
   [[nodiscard]] bool is_up() const { return raft != nullptr; }
 };
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

@@ -1,6 +1,6 @@
 #include "raft_sim/plan.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 namespace {
 
 std::int64_t time_between(Prng& prng, std::int64_t low, std::int64_t high) {
@@ -70,4 +70,4 @@ Plan draw_plan(std::uint64_t seed) {
   return plan;
 }
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

@@ -8,7 +8,7 @@
 #include "coord/base/prng.hpp"
 #include "election/raft.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 
 // Times in microseconds of the simulation, unless a name says otherwise.
 inline constexpr std::int64_t kMs = 1'000;
@@ -45,4 +45,4 @@ struct Plan {
 
 [[nodiscard]] Plan draw_plan(std::uint64_t seed);
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

@@ -4,7 +4,7 @@
 
 #include "raft_sim/world.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 namespace {
 
 TEST(RaftSim, KeepsItsPromisesUnderAllFaults) {
@@ -39,4 +39,4 @@ TEST(RaftSim, GivesTheSameRunForTheSameSeed) {
 }
 
 }  // namespace
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

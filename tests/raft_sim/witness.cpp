@@ -5,7 +5,7 @@
 #include "coord/base/checksum.hpp"
 #include "election/quorum.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 namespace {
 
 template <class... Args>
@@ -208,4 +208,4 @@ void Witness::check_leases(const Members& members, std::int64_t t) const {
   }
 }
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

@@ -10,7 +10,7 @@
 
 #include "raft_sim/member.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 
 class Violation : public std::runtime_error {
  public:
@@ -71,4 +71,4 @@ class Witness {
   std::map<MemberId, Membership> membership_before_;
 };
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

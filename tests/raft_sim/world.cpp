@@ -10,7 +10,7 @@
 
 #include "coord/base/checksum.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 namespace {
 
 template <class... Ts>
@@ -367,4 +367,4 @@ void World::trace(const TraceEvent& event) {
              event);
 }
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

@@ -9,7 +9,7 @@
 #include "raft_sim/plan.hpp"
 #include "raft_sim/witness.hpp"
 
-namespace coord::raft_sim {
+namespace coord::election::raft_sim {
 
 struct Summary {
   std::uint64_t steps = 0;
@@ -99,4 +99,4 @@ class World : public TraceSink {
   Summary summary_;
 };
 
-}  // namespace coord::raft_sim
+}  // namespace coord::election::raft_sim

@@ -23,7 +23,7 @@ struct Told {
 
 // Goes through the story: keeps commands and comments, and writes down what happens at each block.
 Told tell(std::istream& in) {
-  coord::scenario::RaftStage stage;
+  coord::election::scenario::RaftStage stage;
   Told told;
   std::string happened;
   bool is_expectation = false;

@@ -7,9 +7,7 @@
 #include <stdexcept>
 #include <utility>
 
-namespace coord::scenario {
-
-using namespace election;  // NOLINT: the stage is about nothing else.
+namespace coord::election::scenario {
 
 namespace {
 
@@ -371,4 +369,4 @@ void RaftStage::trace(const TraceEvent& event) {
       event);
 }
 
-}  // namespace coord::scenario
+}  // namespace coord::election::scenario

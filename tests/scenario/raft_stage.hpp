@@ -14,7 +14,7 @@
 
 #include "election/raft.hpp"
 
-namespace coord::scenario {
+namespace coord::election::scenario {
 
 class RaftStage : public TraceSink {
  public:
@@ -67,4 +67,4 @@ class RaftStage : public TraceSink {
   std::string out_;
 };
 
-}  // namespace coord::scenario
+}  // namespace coord::election::scenario
