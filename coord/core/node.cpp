@@ -383,8 +383,8 @@ void Node::follow_role() {
 }
 
 void Node::propose_due() {
-  // A full disk commits nothing, and clients cannot be blamed for it.
-  if (!was_leader_ || is_disk_full_) return;
+  // A full disk changes nothing here: a keepalive needs no log, so whoever is due was silent.
+  if (!was_leader_) return;
   if (now_.mono_ms >= hold_expiry_until_ms_ && raft_.has_lease(now_.mono_ms)) {
     auto due = expiry_.due(now_.mono_ms, kExpireStep);
     if (!due.empty()) {
