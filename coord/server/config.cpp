@@ -122,6 +122,9 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
     add_environment(flags, arguments);
     std::reverse(arguments.begin(), arguments.end());  // CLI11 takes them from the back.
     app.parse(std::move(arguments));
+  } catch (const CLI::ConfigError& e) {
+    std::cerr << "--config: a name that is no flag, or a malformed line: " << e.what() << '\n';
+    return ExitNow{2};
   } catch (const CLI::ParseError& e) {
     const int code = app.exit(e);
     return ExitNow{code == 0 ? 0 : 2};

@@ -74,15 +74,29 @@ TEST(DirtyMap, CountsItsBytes) {
   dirty.put(Table::nodes, "key", std::string(1'000, 'x'));
   const auto full = dirty.bytes();
   EXPECT_GE(full, 1'003U);
-  dirty.put(Table::nodes, "key", std::string(10, 'x'));
-  EXPECT_EQ(dirty.bytes(), full - 990);
-  dirty.erase(Table::nodes, "key");
-  EXPECT_EQ(dirty.bytes(), full - 1'000);
-  dirty.put(Table::nodes, "key", std::string(1'000, 'x'));
-  EXPECT_EQ(dirty.bytes(), full);
+  dirty.put(Table::nodes, "key", std::string(1'001, 'y'));
+  EXPECT_EQ(dirty.bytes(), full + 1'001);
   dirty.clear();
   EXPECT_EQ(dirty.bytes(), 0U);
   EXPECT_TRUE(dirty.empty());
+}
+
+TEST(DirtyMap, ARecordThatChangesWithoutGrowingTakesItsSpaceOnce) {
+  DirtyMap dirty;
+  dirty.put(Table::nodes, "key", "first value");
+  const auto before = dirty.bytes();
+  for (int i = 0; i < 100; ++i) dirty.put(Table::nodes, "key", i % 2 == 0 ? "short" : "longer one");
+  EXPECT_EQ(dirty.bytes(), before);
+  EXPECT_EQ(dirty.records().at({Table::nodes, "key"}), "longer one");
+}
+
+TEST(DirtyMap, AMapThatWasMovedFromIsEmptyAndCanBeUsed) {
+  DirtyMap first;
+  first.put(Table::nodes, "key", "one");
+  DirtyMap second = std::move(first);
+  first.put(Table::nodes, "key", "two");  // NOLINT: a moved-from map is empty, and that is tested.
+  EXPECT_EQ(second.records().at({Table::nodes, "key"}), "one");
+  EXPECT_EQ(first.records().at({Table::nodes, "key"}), "two");
 }
 
 }  // namespace
