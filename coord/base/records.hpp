@@ -83,13 +83,13 @@ class DirtyMap {
 
   void put(Table table, std::string_view key, std::string_view bytes) {
     auto& value = slot(table, key);
-    if (value && value->size() >= bytes.size()) {
+    if (value && room_of(*value) >= bytes.size()) {
       // In place: a record that changes again and again takes its space once.
       auto* at = const_cast<char*>(value->data());
       if (!bytes.empty()) std::memcpy(at, bytes.data(), bytes.size());
       value = std::string_view(at, bytes.size());
     } else {
-      value = keep(bytes);
+      value = keep_value(bytes);
     }
   }
   void erase(Table table, std::string_view key) { slot(table, key) = std::nullopt; }
@@ -103,6 +103,7 @@ class DirtyMap {
 
  private:
   static constexpr std::size_t kRecordOverhead = 64;
+  static constexpr std::size_t kSpareRoom = 8;  // So that a counter may grow by a few digits.
   // Keys and values lie in blocks of their own, which go back to the system whole: as single
   // allocations they would stand between the nodes of the tree and leave holes there.
   static constexpr std::size_t kFirstBlockBytes = 4 * 1024;
@@ -114,18 +115,35 @@ class DirtyMap {
     bytes_ += kRecordOverhead;
     return records_.try_emplace(Key{table, keep(key)}).first->second;
   }
-  std::string_view keep(std::string_view bytes) {
-    bytes_ += bytes.size();
-    if (bytes.empty()) return {};
-    if (block_size_ - block_used_ < bytes.size()) {
-      block_size_ = std::max(blocks_.empty() ? kFirstBlockBytes : kBlockBytes, bytes.size());
+  char* take(std::size_t size) {
+    bytes_ += size;
+    if (block_size_ - block_used_ < size) {
+      block_size_ = std::max(blocks_.empty() ? kFirstBlockBytes : kBlockBytes, size);
       block_used_ = 0;
       blocks_.push_back(std::make_unique_for_overwrite<char[]>(block_size_));
     }
-    auto* at = blocks_.back().get() + block_used_;
+    return blocks_.back().get() + std::exchange(block_used_, block_used_ + size);
+  }
+  std::string_view keep(std::string_view bytes) {
+    if (bytes.empty()) return {};
+    auto* at = take(bytes.size());
     std::memcpy(at, bytes.data(), bytes.size());
-    block_used_ += bytes.size();
     return {at, bytes.size()};
+  }
+  // A value stands behind the four bytes of its room, which a shorter one does not give up.
+  std::string_view keep_value(std::string_view bytes) {
+    if (bytes.empty()) return {};
+    const auto room = static_cast<std::uint32_t>(bytes.size() + kSpareRoom);
+    auto* at = take(sizeof room + room);
+    std::memcpy(at, &room, sizeof room);
+    std::memcpy(at + sizeof room, bytes.data(), bytes.size());
+    return {at + sizeof room, bytes.size()};
+  }
+  static std::size_t room_of(std::string_view value) noexcept {
+    if (value.data() == nullptr) return 0;
+    std::uint32_t room = 0;
+    std::memcpy(&room, value.data() - sizeof room, sizeof room);
+    return room;
   }
 
   Records records_;
