@@ -39,7 +39,8 @@ struct AppendRequest {
 struct AppendReply {
   Term term;
   bool success = false;
-  Index match;       // On success: everything up to here is synced and verified in this term.
+  Index match;       // On success: everything up to here is synced and verified in this term. On
+                     // refusal: the prev_index that was refused.
   Index hint_index;  // On refusal: where the logs may meet, and the term there.
   Term hint_term;
   std::uint64_t round = 0;

@@ -10,10 +10,12 @@
 // arithmetic lives in quorum, progress, log and read_queue.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -38,7 +40,20 @@ struct Options {
   std::size_t append_entries_max = 4096;
   std::size_t inflight_max = 64;  // AppendRequests without an answer, for each follower.
   std::size_t uncommitted_bytes_max = 64 << 20;  // propose() refuses beyond this: overloaded.
-  std::int64_t clock_drift_percent = 10;         // The bound that leases assume.
+  // A member that acknowledged a leader gives nobody a vote or a pre-vote for so long by its own
+  // clock. Not above election_timeout_ms; shorter, so that a hint (peer_down) can help early.
+  std::int64_t promise_ms = 200;
+  // Clocks run within so many percent of true time: a lease lasts promise_ms * (100 - this) / (100
+  // + this) from the sending of the round that a quorum acknowledged.
+  std::int64_t clock_drift_percent = 10;
+  // What compact() leaves for members that lag: bounds of the log in memory before the checkpoint.
+  std::size_t log_tail_entries = 150'000;
+  std::size_t log_tail_bytes = 64 << 20;
+  // A standby that has kept up for so long is promoted.
+  std::int64_t standby_stable_ms = 2'000;
+  std::size_t standby_lag_max = 1'000;  // Entries that it may be behind and still keep up.
+  // Must differ between two starts of one member: it also makes read requests of an earlier start
+  // distinct from those of this one.
   std::uint64_t seed = 1;
   bool pre_vote = true;
   bool check_quorum = true;
@@ -57,6 +72,15 @@ struct Proposed {
   Index index;
 };
 enum class ProposeError : std::uint8_t { not_leader, overloaded, transferring };
+enum class ChangeError : std::uint8_t {
+  not_leader,
+  transferring,
+  in_progress,  // One change at a time.
+  not_ready,    // No entry of this leader's own term is committed yet (thesis, section 4.1; the
+                // correction of 2015: raft-dev, "bug in single-server membership changes").
+  malformed,    // No voter, a member in two roles, or too many.
+};
+enum class TransferError : std::uint8_t { not_leader, not_a_voter, in_progress };
 
 class Raft {
  public:
@@ -64,17 +88,34 @@ class Raft {
   ~Raft();
 
   // ---- inputs
-  // The member's monotonic time, never going back. Call it at least every heartbeat_ms / 2.
+  // The member's monotonic time, never going back. Call it at least every heartbeat_ms / 2, and
+  // once before anything else. In a turn it comes first, read after the turn's messages arrived:
+  // promises are counted from it.
   void tick(std::int64_t now_ms);
   void step(const Message& message);
   // Appends to the log of the leader; the outcome comes with Ready::committed, or never.
   [[nodiscard]] std::variant<Proposed, ProposeError> propose(EntryKind kind, std::string payload);
-  // A linearizable read (thesis, section 6.4): answered by exactly one ReadGrant with this id.
+  // A linearizable read (thesis, section 6.4): answered by exactly one ReadGrant with this id. A
+  // follower asks the leader.
   void read(ReadId read);
   // Everything up to Persist `number` is synced.
   void persisted(std::uint64_t number);
   // Entries up to `index` are in the checkpoint: those that no follower needs may be forgotten.
+  // Requires: they were handed out as committed.
   void compact(Index index);
+  // Changes who is in the ensemble, by joint consensus (thesis, section 4.3). `target` is not
+  // joint; the joint configuration is left by itself. Returns where the change stands in the log.
+  [[nodiscard]] std::variant<Proposed, ChangeError> change(Membership target);
+  // Hands leadership to a voter (section 3.10): proposals are refused until it took over or the
+  // election time-out has passed. None: it was accepted (also when it leads already).
+  [[nodiscard]] std::optional<TransferError> transfer(MemberId to);
+  // A hint, never needed: the connection to a peer broke. If it was the leader, an election starts
+  // after a short random delay, and never before this member's promise has run out.
+  void peer_down(MemberId peer);
+  // The snapshot that Ready::install asked for (or a later one of the same ensemble) is in place,
+  // durably, and the state machine stands there. Requires: wants_snapshot(mark).
+  void snapshot_installed(SnapshotMark mark, const Membership& membership);
+  void snapshot_failed();
 
   // ---- output: all that has gathered since the last call.
   [[nodiscard]] Ready take_ready();
@@ -91,6 +132,17 @@ class Raft {
   // within the lease that a quorum's promises give, counted from sending, less the drift bound, and
   // once an entry of the own term is committed. A cluster of one: while it is the leader.
   [[nodiscard]] bool has_lease(std::int64_t now_ms) const noexcept;
+  // Would this snapshot move the member forward? Ask before it is put in place: entries may have
+  // come in the meantime.
+  [[nodiscard]] bool wants_snapshot(SnapshotMark mark) const noexcept;
+  // What the leader knows of the others, in the order of their ids; empty at the others.
+  struct Peer {
+    MemberId id;
+    Index match;
+    bool is_active = false;  // Heard within two election time-outs.
+    bool needs_snapshot = false;
+  };
+  [[nodiscard]] std::vector<Peer> peers() const;
   // When tick() is wanted next.
   [[nodiscard]] std::int64_t next_deadline_ms() const noexcept;
   void check_invariants() const;
