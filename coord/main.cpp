@@ -32,6 +32,8 @@ core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
   core::NodeOptions options;
   options.raft.id = config.id;
   options.raft.seed = random_number();
+  // Nobody follows a cluster of one: what the checkpoint holds need not stay in memory.
+  options.raft.log_tail_entries = 0;
   options.requests = config.limits.requests;
   options.watches = config.watches;
   options.checkpoint = config.checkpoint;
@@ -69,8 +71,8 @@ int serve(const Config& config) {
   signals.async_wait([&](const boost::system::error_code& code, int number) {
     if (code) return;
     spdlog::info("event=stopping signal={}", number);
-    http.stop();
-    runner.drain(config.drain_ms, [&] { loop.stop(); });
+    // First the edge (replies in flight leave), then what is under way behind it.
+    http.stop([&] { runner.drain(config.drain_ms, [&] { loop.stop(); }); });
   });
   runner.start();
   loop.run();

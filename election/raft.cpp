@@ -43,6 +43,12 @@ Raft::Impl::Impl(Options given, Restored restored, TraceSink& sink)
   COORD_CHECK(options.promise_ms <= options.election_timeout_ms, "a promise ends in time");
   COORD_CHECK(options.heartbeat_ms > 0, "heartbeats take time");
   COORD_CHECK(options.inflight_max > 0, "a window is open");
+  if (hard_state.term < checkpoint.term) {
+    // A snapshot of a later term came to the disk, and a crash before the term itself did. Nothing
+    // was said in that term yet, as that would have waited for the term to be synced.
+    hard_state = HardState{checkpoint.term, MemberId()};
+    is_hard_state_new = true;
+  }
   COORD_CHECK(hard_state.term >= log.last_term(), "the term covers the log", hard_state.term,
               log.last_term());
   configurations.push_back({restored.snapshot.index, std::move(restored.membership)});

@@ -8,9 +8,18 @@
 
 namespace coord::election {
 
-bool Raft::Impl::may_campaign() const noexcept {
-  return membership().is_voter(options.id) && now >= promised_until;
+// Also a member that its latest configuration leaves out, as long as that may not be committed: its
+// log may be the longest, and the others need it to elect a leader at all (section 4.2.2: "a server
+// that is not part of its own latest configuration should still start new elections"). Its own
+// vote does not count then.
+bool Raft::Impl::may_lead() const noexcept {
+  if (membership().is_voter(options.id)) return true;
+  const auto& latest = configurations.back();
+  if (latest.index <= committed || configurations.size() < 2) return false;
+  return configurations[configurations.size() - 2].value.is_voter(options.id);
 }
+
+bool Raft::Impl::may_campaign() const noexcept { return may_lead() && now >= promised_until; }
 
 // Whoever acknowledged a leader lets nobody else win for a while (section 4.2.3: a server that
 // heard from a current leader within the minimum election time-out does not grant its vote); that
@@ -45,6 +54,18 @@ void Raft::Impl::tick_election() {
   }
 }
 
+void Raft::Impl::enter_term(HardState entered) {
+  COORD_CHECK(entered.term > hard_state.term, "terms rise", entered.term, hard_state.term);
+  hard_state = entered;
+  is_hard_state_new = true;
+  verified = committed;
+  // What was promised in the term before and has not left yet never will: the vote does not come to
+  // the disk any more, nor do entries that this term may cut. To the others it was lost on the way.
+  std::erase_if(ready.messages_after_persist, [](const Message& message) {
+    return !std::holds_alternative<SnapshotReply>(message.body);
+  });
+}
+
 // A message of a later term makes everybody a follower of that term (section 3.3).
 void Raft::Impl::settle_term(Term term, MemberId new_leader) {
   if (term > hard_state.term) become_follower(term, new_leader, "a later term");
@@ -53,14 +74,11 @@ void Raft::Impl::settle_term(Term term, MemberId new_leader) {
 void Raft::Impl::become_follower(Term term, MemberId new_leader, std::string_view why) {
   COORD_CHECK(term >= hard_state.term, "a term never goes back", term, hard_state.term);
   const bool was_leader = state == State::leader;
-  if (term > hard_state.term) {
-    hard_state = HardState{term, MemberId()};
-    is_hard_state_new = true;
-    verified = committed;
-    // What was acknowledged in an earlier term and has not left yet would, after a truncation in
-    // this term, claim entries that never came to the disk.
+  if (term > hard_state.term) enter_term(HardState{term, MemberId()});
+  if (state == State::candidate) {
+    // Nobody shall vote any more for a log that may be cut before the request leaves.
     std::erase_if(ready.messages_after_persist, [](const Message& message) {
-      return std::holds_alternative<AppendReply>(message.body);
+      return std::holds_alternative<VoteRequest>(message.body);
     });
   }
   const bool is_news = state != State::follower || leader != new_leader;
@@ -114,19 +132,13 @@ void Raft::Impl::pre_campaign() {
 // crashed before could come back with a shorter log, campaign in the same term, and count the
 // votes that were given to the longer one.
 void Raft::Impl::campaign(bool is_transfer) {
-  COORD_CHECK(membership().is_voter(options.id), "only a voter campaigns");
+  COORD_CHECK(may_lead(), "only a voter campaigns");
   fail_forwarded_reads();
-  hard_state = HardState{hard_state.term.next(), options.id};
-  is_hard_state_new = true;
-  verified = committed;
+  enter_term(HardState{hard_state.term.next(), options.id});
   state = State::candidate;
   leader = MemberId();
-  is_transfer_campaign = is_transfer;
   ballots.clear();
   draw_election_deadline();
-  std::erase_if(ready.messages_after_persist, [](const Message& message) {
-    return std::holds_alternative<AppendReply>(message.body);
-  });
   trace.trace(BecameCandidate{options.id, hard_state.term, false});
   VoteRequest request;
   request.term = hard_state.term;
@@ -238,7 +250,7 @@ void Raft::Impl::on(MemberId from, const TimeoutNow& request) {
   settle_term(request.term, from);
   if (request.term != hard_state.term || state == State::leader) return;
   if (leader && leader != from) return;
-  if (!membership().is_voter(options.id)) return;
+  if (!may_lead()) return;
   campaign(true);
 }
 
@@ -278,7 +290,7 @@ void Raft::Impl::tick_transfer() {
   transferee = MemberId();
   // The order may still arrive, at any time in this term, so this term can have no lease any more.
   // A new term can: this member is the one most likely to win it.
-  if (is_lease_spent && membership().is_voter(options.id)) {
+  if (is_lease_spent && may_lead()) {
     become_follower(hard_state.term, MemberId(), "a transfer failed");
     campaign(true);
   }

@@ -49,10 +49,12 @@ struct Raft::Impl {
   void note(Note::Level level, std::string text);
 
   // ---- raft_election.cpp
+  [[nodiscard]] bool may_lead() const noexcept;
   [[nodiscard]] bool may_campaign() const noexcept;
   [[nodiscard]] bool is_promised() const noexcept;
   void draw_election_deadline();
   void tick_election();
+  void enter_term(HardState entered);
   void settle_term(Term term, MemberId new_leader);
   void become_follower(Term term, MemberId new_leader, std::string_view why);
   void follow(MemberId new_leader);
@@ -170,7 +172,6 @@ struct Raft::Impl {
 
   // ---- candidates
   std::map<MemberId, Ballot> ballots;
-  bool is_transfer_campaign = false;
 
   // ---- the leader
   std::map<MemberId, Progress> members;  // Everybody but itself.

@@ -169,6 +169,8 @@ void Raft::Impl::snapshot_installed(SnapshotMark mark, const Membership& members
   verified = std::max(std::min(verified, log.last_index()), mark.index);
   handed_out = mark.index;
   checkpoint = mark;
+  // It may be of a later term than the leader that announced an earlier one.
+  if (mark.term > hard_state.term) become_follower(mark.term, MemberId(), "a later snapshot");
   if (leader) send_after_persist(leader, SnapshotReply{hard_state.term, true, mark.index});
 }
 
@@ -231,12 +233,14 @@ void Raft::Impl::tick_heartbeat() {
   heartbeat_deadline = now + options.heartbeat_ms;
   ++round;
   for (auto& [id, progress] : members) {
-    if (progress.state() == Progress::State::snapshot) {
+    // What it needs next may have left the log while requests to it were lost.
+    const Index prev = progress.next().previous();
+    if (progress.state() == Progress::State::snapshot || !log.term_of(prev)) {
       send_heartbeat(id, progress, progress.match());
       send_snapshot(id, progress);
     } else {
       // At the end of what was sent: the answer tells if any of it was lost.
-      send_heartbeat(id, progress, progress.next().previous());
+      send_heartbeat(id, progress, prev);
     }
   }
 }

@@ -21,7 +21,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 # The programs that run once more under sanitizers in a plain `./dev test`.
 SANITIZED = re.compile(
-    r"^(unit_(base|znode|session|watch|election|recipes|core|disk|routes)|contract|scenario|fuzz_replay).*")
+    r"^(unit_(base|znode|session|watch|election|recipes|core|disk|api)|property|contract|scenario|fuzz_replay|sim).*")
 PROGRAM_SECONDS = 300
 E2E_SECONDS = 900
 SANITIZER_ENVIRONMENT = {
@@ -179,10 +179,10 @@ class Run:
 
     def tidy(self):
         self.say("tidy and format")
-        command = [sys.executable, str(ROOT / "tests/tidy/tidy.py"), "--json"]
-        if self.options.filter:
-            command.append(self.options.filter)
-        self.add(line_cases(command, 900, None, "tidy: "))
+        part = [self.options.filter] if self.options.filter else []
+        for script in (["selftest.py"], ["tidy.py", "--json"]):
+            command = [sys.executable, str(ROOT / "tests/tidy" / script[0]), *script[1:], *part]
+            self.add(line_cases(command, 900, None, "tidy: "))
 
     def in_parallel(self, jobs):
         with concurrent.futures.ThreadPoolExecutor(self.workers) as pool:

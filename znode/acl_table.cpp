@@ -118,9 +118,9 @@ std::string AclTable::load_done() {
   return fmt::format("acl {} is missing", least);
 }
 
-void AclTable::put_all(DirtyMap& dirty) const {
+void AclTable::for_each_record(const RecordVisitor& visit) const {
   for (const auto& slot : slots_) {
-    if (slot.is_stored) dirty.put(Table::acls, key_of(slot.id), text_of(slot.acl));
+    if (slot.is_stored) visit(Table::acls, key_of(slot.id), text_of(slot.acl));
   }
 }
 

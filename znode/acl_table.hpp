@@ -23,6 +23,7 @@ namespace coord::znode {
 class AclTable {
  public:
   static constexpr std::uint32_t kOpen = 0;
+  using RecordVisitor = std::function<void(Table, std::string_view key, std::string bytes)>;
 
   AclTable();
 
@@ -48,7 +49,7 @@ class AclTable {
   [[nodiscard]] std::uint32_t slot_to_load(std::uint64_t id);
   [[nodiscard]] std::string load(std::uint64_t id, std::string_view bytes);
   [[nodiscard]] std::string load_done();
-  void put_all(DirtyMap& dirty) const;
+  void for_each_record(const RecordVisitor& visit) const;
 
  private:
   struct Slot {

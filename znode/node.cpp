@@ -89,28 +89,6 @@ std::string Node::path() const {
   return path;
 }
 
-bool Children::insert(Node* node) {
-  // Directories often grow at their end, and a load inserts in order of creation.
-  if (!refs_.empty() && std::prev(refs_.end())->node->name() < node->name()) {
-    refs_.insert(refs_.end(), Ref{node});
-    return true;
-  }
-  return refs_.insert(Ref{node}).second;
-}
-
-void Children::erase(const Node* node) {
-  const auto at = refs_.find(node->name());
-  COORD_CHECK(at != refs_.end() && at->node == node, "a child is in its directory", node->id);
-  refs_.erase(at);
-}
-
-void Children::replace(const Node* old, Node* with) {
-  const auto at = refs_.find(old->name());
-  COORD_CHECK(at != refs_.end() && at->node == old, "a child is in its directory", old->id);
-  COORD_CHECK(old->name() == with->name(), "a node keeps its name", old->id);
-  at->node = with;
-}
-
 std::int64_t Extension::wanted_deadline(std::int64_t container_grace_ms) const noexcept {
   if (!is_timed() || !children.empty()) return kNoDeadline;
   // A container that never had a child stays.

@@ -9,8 +9,6 @@
 // Extension, which stays where it is.
 #pragma once
 
-#include <absl/container/btree_set.h>
-
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -18,12 +16,12 @@
 
 #include "coord/base/blob.hpp"
 #include "coord/base/ids.hpp"
+#include "znode/children.hpp"
 #include "znode/stat.hpp"
 #include "znode/tree.hpp"
 
 namespace coord::znode {
 
-struct Node;
 struct Extension;
 
 // A value on its way into a node: bytes, and the Blob that holds them if there is one.
@@ -96,43 +94,6 @@ struct Node {
 static_assert(sizeof(Node) == 72, "a leaf must stay lean");
 static_assert(Tree::kInlineValueMax < 1U << 10);
 
-// The children of one directory, ordered by name.
-class Children {
- public:
-  struct Ref {
-    mutable Node* node;  // May be replaced by one with the same name.
-  };
-  struct ByName {
-    using is_transparent = void;
-    bool operator()(const Ref& a, const Ref& b) const noexcept {
-      return a.node->name() < b.node->name();
-    }
-    bool operator()(const Ref& a, std::string_view b) const noexcept { return a.node->name() < b; }
-    bool operator()(std::string_view a, const Ref& b) const noexcept { return a < b.node->name(); }
-  };
-  using Set = absl::btree_set<Ref, ByName>;
-
-  [[nodiscard]] Node* find(std::string_view name) const {
-    const auto at = refs_.find(name);
-    return at == refs_.end() ? nullptr : at->node;
-  }
-  // False if there is one of this name.
-  bool insert(Node* node);
-  // Requires: it is there.
-  void erase(const Node* node);
-  void replace(const Node* old, Node* with);
-  [[nodiscard]] std::size_t size() const noexcept { return refs_.size(); }
-  [[nodiscard]] bool empty() const noexcept { return refs_.empty(); }
-  [[nodiscard]] Set::const_iterator begin() const { return refs_.begin(); }
-  [[nodiscard]] Set::const_iterator end() const { return refs_.end(); }
-  [[nodiscard]] Set::const_iterator lower_bound(std::string_view name) const {
-    return refs_.lower_bound(name);
-  }
-
- private:
-  Set refs_;
-};
-
 inline constexpr std::int64_t kNoDeadline = INT64_MAX;
 
 struct Extension {
@@ -148,8 +109,10 @@ struct Extension {
   // node when its value changed last.
   std::int64_t touched_ms = 0;
   std::int64_t deadline_ms = kNoDeadline;  // As the index of deadlines has it.
-  std::size_t ephemeral_at = 0;            // Its place in the list of its owner.
-  std::unique_ptr<QuotaUsage> quota;       // Null: none is set right here.
+  // Of an ephemeral: its place in the list of its owner. Of a directory while a tree is loaded: of
+  // its list of children.
+  std::size_t place = 0;
+  std::unique_ptr<QuotaUsage> quota;  // Null: none is set right here.
   Mode mode = Mode::persistent;
 
   [[nodiscard]] bool is_timed() const noexcept {

@@ -34,14 +34,14 @@ class Walker {
     if (rest && !rest->empty()) {
       const auto name = rest->substr(0, rest->find('/'));
       at = children.lower_bound(name);
-      if (at != children.end() && at->node->name() == name) {
+      if (at != children.end() && (*at)->name() == name) {
         const auto below = rest->substr(std::min(name.size() + 1, rest->size()));
-        if (!walk_child(*at->node, path, depth, below)) return false;
+        if (!walk_child(**at, path, depth, below)) return false;
         ++at;
       }
     }
     for (; at != children.end(); ++at) {
-      if (!walk_child(*at->node, path, depth, std::nullopt)) return false;
+      if (!walk_child(**at, path, depth, std::nullopt)) return false;
     }
     return true;
   }
@@ -157,9 +157,9 @@ bool Tree::children(std::string_view path, std::string_view after, std::string_v
   if (node->extension == nullptr) return true;
   const auto& children = node->extension->children;
   auto at = children.lower_bound(std::max(after, prefix));
-  if (!after.empty() && at != children.end() && at->node->name() == after) ++at;
-  for (; at != children.end() && at->node->name().starts_with(prefix); ++at) {
-    if (!each(at->node->name(), at->node->view())) break;
+  if (!after.empty() && at != children.end() && (*at)->name() == after) ++at;
+  for (; at != children.end() && (*at)->name().starts_with(prefix); ++at) {
+    if (!each((*at)->name(), (*at)->view())) break;
   }
   return true;
 }
@@ -217,7 +217,7 @@ std::uint64_t Tree::descendants_of(std::string_view path) const {
     left.pop_back();
     if (at->extension == nullptr) continue;
     count += at->extension->children.size();
-    for (const auto& child : at->extension->children) left.push_back(child.node);
+    for (auto* const child : at->extension->children) left.push_back(child);
   }
   return count;
 }
@@ -305,7 +305,11 @@ std::string Tree::load(Table table, std::string_view key, std::string_view bytes
 std::string Tree::load_done() { return impl_->load_done(); }
 NodeId Tree::next_node_id() const noexcept { return impl_->next_node_id; }
 void Tree::set_next_node_id(NodeId id) noexcept { impl_->next_node_id = id; }
-void Tree::put_all(DirtyMap& dirty) const { impl_->put_all(dirty); }
+void Tree::put_all(DirtyMap& dirty) const {
+  impl_->for_each_record([&dirty](Table table, std::string_view key, std::string bytes) {
+    dirty.put(table, key, std::move(bytes));
+  });
+}
 void Tree::check_invariants() const { impl_->check_invariants(); }
 
 }  // namespace coord::znode

@@ -168,7 +168,8 @@ class Tree {
   // after all. Errors name the record.
   [[nodiscard]] std::string load(Table table, std::string_view key, std::string_view bytes);
   [[nodiscard]] std::string load_done();
-  // The counter of node ids: stored by core in Table::meta, restored before load().
+  // The counter of the ids of nodes and ACLs: stored by core in Table::meta, restored before
+  // load().
   [[nodiscard]] NodeId next_node_id() const noexcept;
   void set_next_node_id(NodeId id) noexcept;
   // Puts every record (an initial checkpoint of a fresh tree, and a check in tests).

@@ -39,7 +39,7 @@ void Tree::Impl::check_invariants() const {
       COORD_CHECK(extension->children.empty(), "an ephemeral has no children", node->id);
       const auto at = ephemerals.find(extension->owner);
       COORD_CHECK(at != ephemerals.end(), "its owner is in the index", node->id);
-      COORD_CHECK(at->second.at(extension->ephemeral_at) == extension, "at its place", node->id);
+      COORD_CHECK(at->second.at(extension->place) == extension, "at its place", node->id);
       ++owned;
     } else {
       COORD_CHECK(!extension->owner, "only ephemerals have an owner", node->id);
@@ -53,11 +53,11 @@ void Tree::Impl::check_invariants() const {
       COORD_CHECK(measured.quota->bytes == extension->quota->bytes, "quota counts bytes", node->id);
     }
     std::string_view last;
-    for (const auto& child : extension->children) {
-      COORD_CHECK(child.node->parent == extension, "a child knows its parent", child.node->id);
-      COORD_CHECK(last < child.node->name(), "children are in order", child.node->id);
-      last = child.node->name();
-      left.push_back(child.node);
+    for (auto* const child : extension->children) {
+      COORD_CHECK(child->parent == extension, "a child knows its parent", child->id);
+      COORD_CHECK(last < child->name(), "children are in order", child->id);
+      last = child->name();
+      left.push_back(child);
     }
   }
   COORD_CHECK(nodes == node_count, "nodes are counted", nodes, node_count);
@@ -65,18 +65,15 @@ void Tree::Impl::check_invariants() const {
   COORD_CHECK(quotas == quota_count, "quotas are counted", quotas, quota_count);
   COORD_CHECK(timed == deadlines.size(), "deadlines are those of nodes", timed);
   std::size_t indexed = 0;
-  // A sum: the order of a hash table does not show.
   for (const auto& [session, list] : ephemerals) indexed += list.size();
   COORD_CHECK(indexed == owned, "the index holds nothing but ephemerals", indexed, owned);
   for (std::uint32_t slot = 1; slot < references.size(); ++slot) {
     COORD_CHECK(references[slot] == acls.references(slot), "ACLs are counted", slot);
   }
-  DirtyMap all_records;
-  put_all(all_records);
   std::uint64_t sum = 0;
-  for (const auto& [key, record] : all_records.records()) {
-    sum += record_hash(key.table, key.key, *record);
-  }
+  for_each_record([&sum](Table table, std::string_view key, const std::string& record) {
+    sum += record_hash(table, key, record);
+  });
   COORD_CHECK(sum == digest, "the digest is the sum over the records", sum, digest);
 }
 

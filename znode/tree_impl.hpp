@@ -6,7 +6,6 @@
 #pragma once
 
 #include <absl/container/btree_map.h>
-#include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
 #include <memory>
@@ -130,9 +129,10 @@ struct Tree::Impl {
   [[nodiscard]] std::string load_node(std::string_view key, std::string_view bytes);
   [[nodiscard]] std::string load_quota(NodeId id, std::string_view bytes);
   [[nodiscard]] std::string load(Table table, std::string_view key, std::string_view bytes);
+  [[nodiscard]] std::string fill_directories();
   [[nodiscard]] std::string load_done();
   [[nodiscard]] Node* loaded(NodeId id) const;
-  void put_all(DirtyMap& dirty) const;
+  void for_each_record(const AclTable::RecordVisitor& visit) const;
   void clear();
 
   void check_invariants() const;
@@ -145,7 +145,7 @@ struct Tree::Impl {
   std::uint64_t digest = 0;
   std::size_t quota_count = 0;
   AclTable acls;
-  absl::flat_hash_map<SessionId, std::vector<Extension*>> ephemerals;
+  absl::btree_map<SessionId, std::vector<Extension*>> ephemerals;
   absl::btree_map<std::pair<std::int64_t, NodeId>, Extension*> deadlines;
 
   // The open transaction. The vectors keep their memory from one to the next.
@@ -162,7 +162,7 @@ struct Tree::Impl {
   // Only while records are loaded: nodes in order of their ids.
   bool is_loading = false;
   std::vector<std::pair<NodeId, Node*>> loaded_nodes;
-  Node* last_parent = nullptr;
+  std::vector<std::vector<Node*>> loaded_children;  // By Extension::place of their parents.
 };
 
 [[nodiscard]] std::string key_of(NodeId id);

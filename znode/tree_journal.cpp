@@ -264,7 +264,7 @@ void Tree::Impl::free_with_extension(Node* node) noexcept {
 
 void Tree::Impl::add_ephemeral(Extension* extension) {
   auto& list = ephemerals[extension->owner];
-  extension->ephemeral_at = list.size();
+  extension->place = list.size();
   list.push_back(extension);
 }
 
@@ -272,9 +272,9 @@ void Tree::Impl::remove_ephemeral(Extension* extension) {
   const auto at = ephemerals.find(extension->owner);
   COORD_CHECK(at != ephemerals.end(), "an ephemeral is in the index", extension->owner);
   auto& list = at->second;
-  COORD_CHECK(list[extension->ephemeral_at] == extension, "at its place", extension->node->id);
-  list[extension->ephemeral_at] = list.back();
-  list[extension->ephemeral_at]->ephemeral_at = extension->ephemeral_at;
+  COORD_CHECK(list[extension->place] == extension, "at its place", extension->node->id);
+  list[extension->place] = list.back();
+  list[extension->place]->place = extension->place;
   list.pop_back();
   if (list.empty()) ephemerals.erase(at);
 }

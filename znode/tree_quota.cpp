@@ -92,7 +92,7 @@ void Tree::Impl::measure(Extension& extension) const {
     ++usage.nodes;
     usage.bytes += node->value().size();
     if (node->extension == nullptr) continue;
-    for (const auto& child : node->extension->children) left.push_back(child.node);
+    for (auto* const child : node->extension->children) left.push_back(child);
   }
 }
 

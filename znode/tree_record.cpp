@@ -183,11 +183,11 @@ std::string Tree::Impl::load_node(std::string_view key, std::string_view bytes) 
   record.header.id = id;
   if (record.acl != 0) record.header.acl = acls.slot_to_load(record.acl);
   auto* const node = Node::make(record.header, record.name, record.content_type, record.value);
-  if (parent != nullptr && !parent->extension->children.insert(node)) {
-    Node::free(node);
-    return wrong("its name is there twice");
+  if (parent == nullptr) {
+    root = node;
+  } else {
+    loaded_children[parent->extension->place].push_back(node);
   }
-  if (parent == nullptr) root = node;
   if (record.mode != Mode::persistent || record.created > 0) {
     auto* const extension = extend(node);
     extension->mode = record.mode;
@@ -196,7 +196,12 @@ std::string Tree::Impl::load_node(std::string_view key, std::string_view bytes) 
     extension->owner = record.owner;
     extension->ttl_ms = record.ttl_ms;
     extension->touched_ms = record.touched_ms;
-    if (record.mode == Mode::ephemeral) add_ephemeral(extension);
+    if (record.mode == Mode::ephemeral) {
+      add_ephemeral(extension);
+    } else if (record.created > 0) {
+      extension->place = loaded_children.size();
+      loaded_children.emplace_back();
+    }
   }
   acls.add_reference(node->acl);
   ++node_count;
@@ -223,9 +228,27 @@ std::string Tree::Impl::load_quota(NodeId id, std::string_view bytes) {
   return {};
 }
 
+// Directories are filled one after the other, each sorted while it is in the cache: records come
+// in order of creation, which is all over the tree.
+std::string Tree::Impl::fill_directories() {
+  for (auto& list : loaded_children) {
+    if (list.empty()) continue;
+    std::sort(list.begin(), list.end(),
+              [](const Node* a, const Node* b) { return a->name() < b->name(); });
+    for (auto* node : list) {
+      if (node->parent->children.insert(node)) continue;
+      return fmt::format("node {}: its name is there twice", node->id);
+    }
+    std::vector<Node*>().swap(list);
+  }
+  std::vector<std::vector<Node*>>().swap(loaded_children);
+  return {};
+}
+
 std::string Tree::Impl::load_done() {
   if (!is_loading) return {};  // No record at all: the tree is as fresh as it was made.
   if (root == nullptr) return "the tree has no root";
+  if (auto problem = fill_directories(); !problem.empty()) return problem;
   for (const auto path : {kServicePath, kZooKeeperPath}) {
     if (find(path) == nullptr) return fmt::format("the tree has no {}", path);
   }
@@ -239,44 +262,48 @@ std::string Tree::Impl::load_done() {
     refresh_deadline(node->extension);
   }
   std::vector<std::pair<NodeId, Node*>>().swap(loaded_nodes);
-  last_parent = nullptr;
   is_loading = false;
   return {};
 }
 
-// Ids come in order, so the list is sorted; and children of one parent often come together.
+// Ids come in order, so the list is sorted.
 Node* Tree::Impl::loaded(NodeId id) const {
   const auto at = std::lower_bound(loaded_nodes.begin(), loaded_nodes.end(), id,
                                    [](const auto& a, NodeId b) { return a.first < b; });
   return at == loaded_nodes.end() || at->first != id ? nullptr : at->second;
 }
 
-void Tree::Impl::put_all(DirtyMap& dirty) const {
+void Tree::Impl::for_each_record(const AclTable::RecordVisitor& visit) const {
   std::vector<const Node*> left{root};
   std::string bytes;
   while (!left.empty()) {
     const auto* const node = left.back();
     left.pop_back();
     encode_node(*node, bytes);
-    dirty.put(Table::nodes, key_of(node->id), bytes);
+    visit(Table::nodes, key_of(node->id), bytes);
     if (node->extension == nullptr) continue;
     if (node->extension->quota) {
-      dirty.put(Table::quotas, key_of(node->id), encode_quota(node->extension->quota->quota));
+      visit(Table::quotas, key_of(node->id), encode_quota(node->extension->quota->quota));
     }
-    for (const auto& child : node->extension->children) left.push_back(child.node);
+    for (auto* const child : node->extension->children) left.push_back(child);
   }
-  acls.put_all(dirty);
+  acls.for_each_record(visit);
 }
 
 // Frees everything: before a load, and at the end.
 void Tree::Impl::clear() {
   std::vector<Node*> left;
-  if (root != nullptr) left.push_back(root);
+  // In a load that was not finished, not every node is in its directory yet.
+  if (is_loading) {
+    for (const auto& [id, node] : loaded_nodes) left.push_back(node);
+  } else if (root != nullptr) {
+    left.push_back(root);
+  }
   while (!left.empty()) {
     auto* const node = left.back();
     left.pop_back();
-    if (node->extension != nullptr) {
-      for (const auto& child : node->extension->children) left.push_back(child.node);
+    if (!is_loading && node->extension != nullptr) {
+      for (auto* const child : node->extension->children) left.push_back(child);
     }
     free_with_extension(node);
   }
@@ -286,6 +313,7 @@ void Tree::Impl::clear() {
   ephemerals.clear();
   deadlines.clear();
   loaded_nodes.clear();
+  loaded_children.clear();
 }
 
 }  // namespace coord::znode

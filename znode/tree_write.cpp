@@ -252,7 +252,7 @@ std::optional<std::vector<Node*>> Tree::Impl::subtree_of(Node* top) const {
       if (nodes.size() + left.size() + children.size() > limits.delete_tree_nodes_max) {
         return std::nullopt;
       }
-      for (const auto& child : children) left.push_back(child.node);
+      for (auto* const child : children) left.push_back(child);
     } else if (nodes.size() + left.size() > limits.delete_tree_nodes_max) {
       return std::nullopt;
     }

@@ -43,7 +43,10 @@ inline constexpr std::size_t kTables = 10;
 // What one record adds to the digest.
 [[nodiscard]] inline std::uint64_t record_hash(Table table, std::string_view key,
                                                std::string_view bytes) noexcept {
-  return checksum(bytes, checksum(key, static_cast<std::uint64_t>(table) + 1));
+  // The table's number is spread over the seed: XXH3 mixes a small seed linearly into short keys,
+  // and records of two tables could then share a hash.
+  return checksum(bytes,
+                  checksum(key, (static_cast<std::uint64_t>(table) + 1) * 0x9e3779b97f4a7c15U));
 }
 
 class DirtyMap {

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t kChangeKeyBytes = 12;
 constexpr std::size_t kPathKeyBytes = 20;
+constexpr std::size_t kFirstStep = 16;
 
 void append_ordinal(std::string& out, std::uint32_t ordinal) {
   for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(ordinal >> shift));
@@ -106,17 +107,30 @@ StoreAnswer read_first_after(const ReadFirstAfter& ask, const StoreReader& reade
   StoreAnswer answer;
   answer.through = ask.through;
   const auto hash = path_hash(ask.path);
-  std::vector<std::string> keys;
-  // A few keys, since another path may have the same hash.
-  answer.error = reader.scan(Table::change_paths, change_path_key(hash, ask.after, UINT32_MAX),
-                             change_path_key(hash, ask.through, UINT32_MAX),
-                             [&](std::string_view key, std::string_view) {
-                               if (key.size() == kPathKeyBytes) keys.emplace_back(key.substr(8));
-                               return keys.size() < 64;
-                             });
-  if (!answer.error.empty()) return answer;
-  answer.error = read_entries(keys, ask.path, reader, answer.entries);
-  if (answer.entries.size() > 1) answer.entries.resize(1);
+  const auto last = change_path_key(hash, ask.through, UINT32_MAX);
+  auto from = change_path_key(hash, ask.after, UINT32_MAX);
+  // A few keys at a time: changes of the ACL carry no value, and another path may have this hash.
+  for (bool is_over = false; !is_over;) {
+    std::vector<std::string> keys;
+    is_over = true;
+    answer.error =
+        reader.scan(Table::change_paths, from, last, [&](std::string_view key, std::string_view) {
+          if (key.size() != kPathKeyBytes) return true;
+          keys.emplace_back(key.substr(8));
+          is_over = keys.size() < kFirstStep;
+          return is_over;
+        });
+    if (!answer.error.empty()) return answer;
+    if (!is_over) from.replace(8, std::string::npos, keys.back());
+    std::vector<HistoryEntry> found;
+    answer.error = read_entries(keys, ask.path, reader, found);
+    if (!answer.error.empty()) return answer;
+    for (auto& entry : found) {
+      if (entry.change.kind == znode::ChangeKind::acl) continue;
+      answer.entries.push_back(std::move(entry));
+      return answer;
+    }
+  }
   return answer;
 }
 

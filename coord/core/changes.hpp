@@ -43,7 +43,7 @@ struct ReadHistory {
   Zxid through;
   std::size_t limit = 0;
 };
-// The first change of a path with after < zxid <= through.
+// The first change of a path with after < zxid <= through that is not one of its ACL.
 struct ReadFirstAfter {
   std::string path;
   Zxid after;

@@ -13,10 +13,15 @@ namespace {
 // Waiting requests are looked through so often for deadlines that have passed.
 constexpr std::int64_t kSweepMs = 50;
 // A turn that comes so late means that this member stalled: it blames no client for that time.
-constexpr std::int64_t kStallMs = 300;
+constexpr std::int64_t kStallMs = 100;
+constexpr std::int64_t kStallNoteMs = 300;  // Worth a line in the operator's log.
+// How long a watch may wait for being opened.
+constexpr std::int64_t kSubscribeTimeoutMs = 10'000;
 // Sessions and nodes that one entry lets go at most, so that no apply() takes long.
 constexpr std::size_t kExpireStep = 1'000;
 constexpr std::size_t kReapStep = 1'000;
+// When Raft took no proposal, sessions that had run out are looked at again so much later.
+constexpr std::int64_t kExpireAgainMs = 100;
 
 }  // namespace
 
@@ -34,7 +39,17 @@ Node::Node(NodeOptions options, NodeState restored, TraceSink& trace)
 }
 
 std::size_t Node::pending_count() const noexcept {
-  return pending_.size() + delayed_writes_.size() + parked_.size() + store_waits_.size();
+  auto count = pending_.size() + delayed_writes_.size() + parked_.size() + store_waits_.size() +
+               read_batch_.size();
+  for (const auto& group : granted_wait_) count += group.waiting.size();
+  return count;
+}
+
+template <class Predicate>
+void Node::drop_waiting(Predicate is_gone) {
+  std::erase_if(read_batch_, is_gone);
+  for (auto& group : granted_wait_) std::erase_if(group.waiting, is_gone);
+  std::erase_if(parked_, [&](const auto& entry) { return is_gone(entry.second); });
 }
 
 // ---------------------------------------------------------------- events
@@ -56,13 +71,21 @@ void Node::on(Subscribe& event) {
   if (event.consistency == Consistency::local) {
     open_watch(std::move(event));
   } else {
-    wait_for_grant(std::move(event));
+    wait_for_grant({std::move(event), now_.mono_ms + kSubscribeTimeoutMs});
   }
 }
 
 void Node::on(Unsubscribe& event) {
-  hub_.unsubscribe(event.connection, event.watch);
-  forget_watch({event.connection, event.watch});
+  if (hub_.unsubscribe(event.connection, event.watch)) {
+    forget_watch({event.connection, event.watch});
+    return;
+  }
+  // It may wait to be opened yet: nobody wants it any more then.
+  drop_waiting([&event](const Waiting& waiting) {
+    const auto* subscribe = std::get_if<Subscribe>(&waiting.what);
+    return subscribe != nullptr && subscribe->connection == event.connection &&
+           subscribe->watch == event.watch;
+  });
 }
 
 void Node::on(ResumeWatch& event) { page_watch({event.connection, event.watch}); }
@@ -71,17 +94,15 @@ void Node::on(Disconnected& event) {
   const auto id = event.connection;
   hub_.drop_connection(id);
   std::vector<WatchKey> gone;
-  for (const auto& [key, info] : watches_) {
-    if (key.first == id) gone.push_back(key);
+  for (auto at = watches_.lower_bound({id, WatchId()}); at != watches_.end(); ++at) {
+    if (at->first.first != id) break;
+    gone.push_back(at->first);
   }
   for (const auto& key : gone) forget_watch(key);
   pending_.drop_connection(id);
-  const auto is_theirs = [id](const Waiting& waiting) {
-    return std::visit([id](const auto& w) { return w.connection == id; }, waiting);
-  };
-  std::erase_if(read_batch_, is_theirs);
-  for (auto& group : granted_wait_) std::erase_if(group.waiting, is_theirs);
-  std::erase_if(parked_, [&](const auto& entry) { return is_theirs(entry.second.waiting); });
+  drop_waiting([id](const Waiting& waiting) {
+    return std::visit([id](const auto& w) { return w.connection == id; }, waiting.what);
+  });
   std::erase_if(delayed_writes_, [id](const auto& entry) { return entry.first.connection == id; });
   std::erase_if(store_waits_, [id](const auto& entry) {
     return std::visit(Overloaded{[id](const Request& r) { return r.connection == id; },
@@ -98,7 +119,7 @@ void Node::on(Touched& event) {
 
 void Node::on(PeerMessage& event) { raft_.step(event.message); }
 
-void Node::on(PeerDown&) {}
+void Node::on(PeerDown& event) { raft_.peer_down(event.member); }
 
 void Node::on(Persisted& event) { raft_.persisted(event.number); }
 
@@ -153,6 +174,11 @@ void Node::on(StoreAnswered& event) {
                             end_watch(key, Code::internal, event.answer.error);
                             return;
                           }
+                          // Trimmed while the store was read: there may be a hole at the front.
+                          const auto cursor = hub_.cursor_of(key.first, key.second);
+                          if (cursor && cursor->next() < retention_.floor()) {
+                            return end_compacted(key);
+                          }
                           std::vector<watch::Event> events;
                           hub_.page_stored(key.first, key.second, event.answer.batches,
                                            event.answer.through, events);
@@ -167,9 +193,12 @@ void Node::on(Tick& event) {
   const auto gap = event.mono_ms - now_.mono_ms;
   if (now_.mono_ms > 0 && gap > kStallMs) {
     // What clients sent meanwhile lies unread in the sockets: the time away does not count.
-    hold_expiry_until_ms_ = event.mono_ms + gap;
-    trace_.trace(Note{Note::Level::warn, fmt::format("stalled for {} ms", gap)});
+    hold_expiry_until_ms_ = std::max(hold_expiry_until_ms_, event.mono_ms + gap);
+    if (gap > kStallNoteMs) {
+      trace_.trace(Note{Note::Level::warn, fmt::format("stalled for {} ms", gap)});
+    }
   }
+  if (started_ms_ == 0) started_ms_ = event.mono_ms;
   now_ = event;
   raft_.tick(event.mono_ms);
   if (raft_.has_lease(event.mono_ms)) fresh_ms_ = event.mono_ms;
@@ -188,23 +217,32 @@ void Node::expire_waiting() {
     deliver(reply_of(waiter.connection, waiter.request, std::move(outcome)));
   }
   const auto late = [this](std::int64_t deadline) { return deadline <= now_.mono_ms; };
-  while (!delayed_writes_.empty() && late(delayed_writes_.front().second)) {
-    refuse(delayed_writes_.front().first, Code::overloaded, "the store is behind");
-    delayed_writes_.pop_front();
-  }
+  std::erase_if(delayed_writes_, [&](const auto& entry) {
+    if (!late(entry.second)) return false;
+    refuse(entry.first, Code::overloaded, "the store is behind; the write was not tried");
+    return true;
+  });
+  give_up_late(read_batch_);
+  for (auto& group : granted_wait_) give_up_late(group.waiting);
   std::erase_if(parked_, [&](auto& entry) {
     if (!late(entry.second.deadline_ms)) return false;
-    if (auto* request = std::get_if<Request>(&entry.second.waiting)) {
-      refuse(
-          *request, Code::behind,
-          fmt::format("this member has applied {} and not yet {}", state_.applied(), entry.first));
-    }
+    give_up(
+        std::move(entry.second.what), Code::behind,
+        fmt::format("this member has applied {} and not yet {}", state_.applied(), entry.first));
     return true;
   });
   std::erase_if(store_waits_, [&](auto& entry) {
     auto* request = std::get_if<Request>(&entry.second.who);
     if (request == nullptr || !late(entry.second.deadline_ms)) return false;
     refuse(*request, Code::overloaded, "the store did not answer in time");
+    return true;
+  });
+}
+
+void Node::give_up_late(std::vector<Waiting>& waiting) {
+  std::erase_if(waiting, [this](const Waiting& one) {
+    if (one.deadline_ms > now_.mono_ms) return false;
+    give_up(one.what, Code::no_leader, "no leader confirmed the read in time");
     return true;
   });
 }
@@ -231,12 +269,8 @@ Effects Node::take_effects() {
     for (auto& one : waiting) {
       if (grant.granted) {
         park(grant.index, std::move(one));
-      } else if (auto* request = std::get_if<Request>(&one)) {
-        refuse(*request, Code::no_leader, "there is no leader to ask");
       } else {
-        const auto& subscribe = std::get<Subscribe>(one);
-        end_watch({subscribe.connection, subscribe.watch}, Code::no_leader,
-                  "there is no leader to ask");
+        give_up(one.what, Code::no_leader, "there is no leader to ask");
       }
     }
   }
@@ -283,6 +317,11 @@ bool Node::is_backlogged() const noexcept {
 void Node::apply(const election::SharedEntry& entry) {
   auto applied = state_.apply(*entry);
   log_bytes_ += entry->payload.size();
+  if (state_.service_ms() > service_base_ms_ + (now_.mono_ms - mono_base_ms_)) {
+    // Entries of an earlier leader come after leadership began: service time goes on from them.
+    service_base_ms_ = state_.service_ms();
+    mono_base_ms_ = now_.mono_ms;
+  }
   for (const auto id : applied.opened) {
     const auto* session = state_.sessions().find(id);
     COORD_CHECK(session != nullptr, "an opened session is there", id);
@@ -297,11 +336,11 @@ void Node::apply(const election::SharedEntry& entry) {
     hub_.publish(applied.batch, events);
     emit(events);
   }
-  for (const auto& [id, reason] : applied.ended) {
+  for (const auto& [id, reason, ephemerals] : applied.ended) {
     expiry_.remove(id);
     expiring_.erase(id);
     end_watches_of(id);
-    trace_.trace(SessionEnded{id, session::word_of(reason), 0});
+    trace_.trace(SessionEnded{id, session::word_of(reason), ephemerals});
   }
   if (const auto waiter = pending_.take(entry->index)) {
     deliver(reply_of(waiter->connection, waiter->request, std::move(applied.outcome)));
@@ -309,7 +348,7 @@ void Node::apply(const election::SharedEntry& entry) {
   while (!parked_.empty() && parked_.begin()->first <= entry->index) {
     auto parked = std::move(parked_.begin()->second);
     parked_.erase(parked_.begin());
-    serve_waiting(std::move(parked.waiting));
+    serve_waiting(std::move(parked));
   }
 }
 
@@ -344,12 +383,17 @@ void Node::follow_role() {
 }
 
 void Node::propose_due() {
-  if (!was_leader_) return;
+  // A full disk commits nothing, and clients cannot be blamed for it.
+  if (!was_leader_ || is_disk_full_) return;
   if (now_.mono_ms >= hold_expiry_until_ms_ && raft_.has_lease(now_.mono_ms)) {
     auto due = expiry_.due(now_.mono_ms, kExpireStep);
     if (!due.empty()) {
-      for (const auto id : due) expiring_[id] = raft_.last_index().next();
-      propose(ExpireSessions{std::move(due)});
+      const auto index = raft_.last_index().next();
+      if (propose(ExpireSessions{due})) {
+        for (const auto id : due) expiring_[id] = index;
+      } else {
+        for (const auto id : due) expiry_.touch(id, kExpireAgainMs, now_.mono_ms);
+      }
     }
   }
   if (index_of(state_.applied()) < reap_index_) return;  // The last one is not applied yet.
@@ -357,8 +401,8 @@ void Node::propose_due() {
   if (!soonest || *soonest > service_now()) return;
   auto paths = state_.tree().due(service_now(), kReapStep);
   if (paths.empty()) return;
-  reap_index_ = raft_.last_index().next();
-  propose(Reap{std::move(paths)});
+  const auto index = raft_.last_index().next();
+  if (propose(Reap{std::move(paths)})) reap_index_ = index;
 }
 
 // ---------------------------------------------------------------- queries
@@ -379,6 +423,7 @@ Status Node::status() const {
   status.value_bytes = state_.tree().value_bytes();
   status.sessions = state_.sessions().size();
   status.watches = hub_.size();
+  status.uptime_ms = now_.mono_ms - started_ms_;
   std::string why;
   status.is_ready = is_ready(why);
   return status;

@@ -10,6 +10,7 @@
 // apply() and from nowhere else.
 #pragma once
 
+#include <absl/container/btree_map.h>
 #include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
@@ -84,15 +85,14 @@ class Node {
  private:
   friend class Invariants;
   using WatchKey = std::pair<ConnectionId, WatchId>;
-  // A read or a subscription that waits: for a read grant, for an index, for the store.
-  using Waiting = std::variant<Request, Subscribe>;
+  // A read or a subscription that waits: for a read grant, or for an index.
+  struct Waiting {
+    std::variant<Request, Subscribe> what;
+    std::int64_t deadline_ms = 0;
+  };
   struct WaitingGroup {
     ReadId read;
     std::vector<Waiting> waiting;
-  };
-  struct Parked {
-    Waiting waiting;
-    std::int64_t deadline_ms = 0;
   };
   struct StoreWait {
     std::variant<Request, WatchKey> who;
@@ -122,29 +122,26 @@ class Node {
   void follow_role();
   void maybe_checkpoint();
   void expire_waiting();
+  template <class Predicate>
+  void drop_waiting(Predicate is_gone);
+  void give_up_late(std::vector<Waiting>& waiting);
 
   // node_requests.cpp: writes, sessions, reads.
   [[nodiscard]] bool is_admitted(const Request& request, Reply& reply) const;
   [[nodiscard]] Code check_session(const SessionCredential& session, Reply& reply) const;
   void write(Request&& request);
-  void propose(WriteOp op);
+  // False when Raft refused it: the caller tries again later.
+  bool propose(WriteOp op);
   void propose_due();
   void read(Request&& request);
   void wait_for_grant(Waiting waiting);
   void park(Index index, Waiting waiting);
+  void give_up(const std::variant<Request, Subscribe>& what, Code code, std::string detail);
   void serve_waiting(Waiting&& waiting);
   void serve_read(Request&& request);
-  void serve_history(Request&& request);
-  void serve_changes(Request&& request);
-  void serve_at(Request&& request);
   void serve_sessions(const Request& request, Reply& reply) const;
-  void finish_history(Request&& request, StoreAnswer&& found);
-  void finish_changes(Request&& request, StoreAnswer&& found);
-  void finish_at(Request&& request, StoreAnswer&& found);
   void keepalive(Request&& request);
   [[nodiscard]] SessionView view_of(const session::Session& session, bool with_nodes) const;
-  void ask_store(StoreQuestion question, std::variant<Request, WatchKey> who,
-                 std::int64_t deadline_ms);
   [[nodiscard]] Reply reply_to(const Request& request) const;
   void refuse(const Request& request, Code code, std::string detail);
   void deliver(Reply reply) { deliveries_.emplace_back(std::move(reply)); }
@@ -153,12 +150,23 @@ class Node {
   [[nodiscard]] std::int64_t staleness_ms() const noexcept;
   [[nodiscard]] bool is_backlogged() const noexcept;
 
+  // node_past.cpp: history, changes, values as they were.
+  void serve_history(Request&& request);
+  void serve_changes(Request&& request);
+  void serve_at(Request&& request);
+  void finish_history(Request&& request, StoreAnswer&& found);
+  void finish_changes(Request&& request, StoreAnswer&& found);
+  void finish_at(Request&& request, StoreAnswer&& found);
+  void ask_store(StoreQuestion question, std::variant<Request, WatchKey> who,
+                 std::int64_t deadline_ms);
+
   // node_watches.cpp
   void open_watch(Subscribe&& subscribe);
   void send_initial(const Subscribe& subscribe);
   void page_watch(WatchKey key);
   void emit(std::vector<watch::Event>& events);
   void end_watch(WatchKey key, Code code, std::string detail);
+  void end_compacted(WatchKey key);
   void end_watches_of(SessionId session);
   void state_of_watch(WatchKey key, WatchState::Kind kind, Zxid revision);
   void forget_watch(WatchKey key);
@@ -177,11 +185,11 @@ class Node {
   std::vector<Delivery> deliveries_;
   std::vector<Waiting> read_batch_;  // Share the next read id.
   std::deque<WaitingGroup> granted_wait_;
-  std::multimap<Index, Parked> parked_;  // Until applied.
+  std::multimap<Index, Waiting> parked_;  // Until applied.
   std::map<std::uint64_t, StoreWait> store_waits_;
   std::vector<StoreRead> store_reads_;
   std::deque<std::pair<Request, std::int64_t>> delayed_writes_;  // While the store is behind.
-  absl::flat_hash_map<WatchKey, WatchInfo> watches_;
+  absl::btree_map<WatchKey, WatchInfo> watches_;
   absl::flat_hash_map<SessionId, std::vector<WatchKey>> watches_of_session_;
   absl::flat_hash_map<SessionId, Index> expiring_;  // Proposed to end, not applied yet.
 
@@ -198,7 +206,8 @@ class Node {
   bool was_leader_ = false;
   bool is_disk_full_ = false;
   bool wants_turn_ = false;
-  std::int64_t service_base_ms_ = 0;  // Service time and monotonic time when leadership began.
+  std::int64_t started_ms_ = 0;
+  std::int64_t service_base_ms_ = 0;  // A service time and the monotonic time that it stands for.
   std::int64_t mono_base_ms_ = 0;
   std::int64_t hold_expiry_until_ms_ = 0;
   std::int64_t fresh_ms_ = 0;  // When this member last knew that it was up to date.

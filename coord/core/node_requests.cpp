@@ -12,18 +12,14 @@ namespace coord::core {
 namespace {
 
 constexpr std::size_t kEphemeralsListed = 1'000;
-// What one question to the store brings at most.
-constexpr std::size_t kStorePageBytes = 1 * kMiB;
 
-bool is_listed(const znode::Change& change, bool with_system) {
-  return change.kind != znode::ChangeKind::acl && (with_system || !znode::is_system(change.path));
-}
-
-std::string sequential_path_error(std::string_view path, const TreeLimits& limits) {
-  // "/a/" names the parent alone: the suffix is then the whole name.
-  if (path == "/") return {};
-  if (path.ends_with('/')) path.remove_suffix(1);
-  return znode::path_error(path, limits);
+// What is wrong with a path that a request names. "/a/" as a sequential prefix names the parent
+// alone: the suffix is then the whole name.
+znode::PathProblem problem_of(NamedPath named, const TreeLimits& limits) {
+  auto path = named.path;
+  if (named.is_prefix && path == "/") return {};
+  if (named.is_prefix && path.ends_with('/')) path.remove_suffix(1);
+  return znode::check_path(path, limits);
 }
 
 }  // namespace
@@ -69,13 +65,11 @@ Code Node::check_session(const SessionCredential& session, Reply& reply) const {
 
 bool Node::is_admitted(const Request& request, Reply& reply) const {
   for (const auto& named : paths_of(request.op)) {
-    auto error = named.is_prefix ? sequential_path_error(named.path, state_.limits().tree)
-                                 : znode::path_error(named.path, state_.limits().tree);
-    if (error.empty()) continue;
-    const bool is_long = named.path.size() > state_.limits().tree.path_bytes_max;
-    reply.code = is_long ? Code::too_large : Code::bad_request;
-    reply.path = is_long ? std::string() : std::string(named.path);
-    reply.detail = std::move(error);
+    auto problem = problem_of(named, state_.limits().tree);
+    if (problem.code == Code::ok) continue;
+    reply.code = problem.code;
+    if (problem.code != Code::too_large) reply.path = named.path;
+    reply.detail = std::move(problem.detail);
     return false;
   }
   const auto& limits = options_.requests;
@@ -92,6 +86,12 @@ bool Node::is_admitted(const Request& request, Reply& reply) const {
     reply.code = Code::too_large;
     reply.detail = fmt::format("a request has at most {} identities and {} fences",
                                limits.identities_max, limits.fences_max);
+    return false;
+  }
+  if (request.idempotency_key.size() > state_.limits().retry.key_bytes_max) {
+    reply.code = Code::too_large;
+    reply.detail =
+        fmt::format("an Idempotency-Key has at most {} bytes", state_.limits().retry.key_bytes_max);
     return false;
   }
   if (!request.session) return true;
@@ -147,7 +147,18 @@ void Node::write(Request&& request) {
   command.request_hash = request.request_hash;
   command.fences = std::move(request.fences);
   command.op = write_op_of(std::move(request.op));
-  const auto proposed = raft_.propose(election::EntryKind::command, encode(command));
+  auto payload = encode(command);
+  if (payload.size() > options_.raft.uncommitted_bytes_max) {
+    refuse(request, Code::too_large,
+           fmt::format("a request has at most {} bytes", options_.raft.uncommitted_bytes_max));
+    return;
+  }
+  // apply() ends the process on what does not decode, so it is tried here first.
+  if (decode(payload, command) != DecodeError::none) {
+    refuse(request, Code::bad_request, "the request has no valid encoding");
+    return;
+  }
+  const auto proposed = raft_.propose(election::EntryKind::command, std::move(payload));
   if (const auto* at = std::get_if<election::Proposed>(&proposed)) {
     pending_.add(at->index, {request.connection, request.id, deadline});
     return;
@@ -165,13 +176,13 @@ void Node::write(Request&& request) {
   }
 }
 
-void Node::propose(WriteOp op) {
+bool Node::propose(WriteOp op) {
   Command command;
   command.service_ms = service_now();
   command.wall_ms = now_.wall_ms;
   command.op = std::move(op);
-  // Refused only when leadership is going: the next leader proposes it again.
-  (void)raft_.propose(election::EntryKind::command, encode(command));
+  const auto proposed = raft_.propose(election::EntryKind::command, encode(command));
+  return std::holds_alternative<election::Proposed>(proposed);
 }
 
 // ---------------------------------------------------------------- reads
@@ -189,15 +200,16 @@ void Node::read(Request&& request) {
     deliver(std::move(reply));
     return;
   }
+  const auto deadline = now_.mono_ms + request.timeout_ms;
   if (keep != nullptr || request.consistency == Consistency::linearizable) {
-    wait_for_grant(std::move(request));
+    wait_for_grant({std::move(request), deadline});
     return;
   }
   if (request.consistency == Consistency::leader) {
     if (raft_.has_lease(now_.mono_ms)) {
-      park(raft_.committed(), std::move(request));
+      park(raft_.committed(), {std::move(request), deadline});
     } else {
-      wait_for_grant(std::move(request));
+      wait_for_grant({std::move(request), deadline});
     }
     return;
   }
@@ -205,18 +217,13 @@ void Node::read(Request&& request) {
     refuse(request, Code::stale, fmt::format("this member may be {} ms behind", staleness_ms()));
     return;
   }
-  park(index_of(request.min_revision), std::move(request));
+  const auto index = index_of(request.min_revision);
+  park(index, {std::move(request), deadline});
 }
 
 void Node::wait_for_grant(Waiting waiting) {
   if (read_batch_.size() >= options_.requests.pending_max) {
-    if (auto* request = std::get_if<Request>(&waiting)) {
-      refuse(*request, Code::overloaded, "too many reads wait already");
-    } else {
-      const auto& subscribe = std::get<Subscribe>(waiting);
-      end_watch({subscribe.connection, subscribe.watch}, Code::overloaded,
-                "too many reads wait already");
-    }
+    give_up(waiting.what, Code::overloaded, "too many reads wait already");
     return;
   }
   read_batch_.push_back(std::move(waiting));
@@ -227,19 +234,31 @@ void Node::park(Index index, Waiting waiting) {
     serve_waiting(std::move(waiting));
     return;
   }
-  const auto timeout =
-      std::visit(Overloaded{[](const Request& request) { return request.timeout_ms; },
-                            [](const Subscribe&) -> std::int64_t { return 60'000; }},
-                 waiting);
-  parked_.emplace(index, Parked{std::move(waiting), now_.mono_ms + timeout});
+  if (parked_.size() >= options_.requests.pending_max) {
+    give_up(waiting.what, Code::overloaded, "too many reads wait already");
+    return;
+  }
+  parked_.emplace(index, std::move(waiting));
+}
+
+void Node::give_up(const std::variant<Request, Subscribe>& what, Code code, std::string detail) {
+  if (const auto* request = std::get_if<Request>(&what)) {
+    refuse(*request, code, std::move(detail));
+    return;
+  }
+  const auto& subscribe = std::get<Subscribe>(what);
+  end_watch({subscribe.connection, subscribe.watch}, code, std::move(detail));
 }
 
 void Node::serve_waiting(Waiting&& waiting) {
-  if (auto* subscribe = std::get_if<Subscribe>(&waiting)) {
+  if (auto* subscribe = std::get_if<Subscribe>(&waiting.what)) {
     open_watch(std::move(*subscribe));
-  } else {
-    serve_read(std::move(std::get<Request>(waiting)));
+    return;
   }
+  // What waits for the store may wait no longer than the request was given at first.
+  auto& request = std::get<Request>(waiting.what);
+  request.timeout_ms = std::max<std::int64_t>(0, waiting.deadline_ms - now_.mono_ms);
+  serve_read(std::move(request));
 }
 
 void Node::serve_read(Request&& request) {
@@ -263,9 +282,16 @@ void Node::serve_read(Request&& request) {
 void Node::keepalive(Request&& request) {
   const auto id = std::get<Keepalive>(request.op).id;
   // While its end is under way the answer waits for it: it must not be promised a new deadline.
-  if (const auto ending = expiring_.find(id); ending != expiring_.end()) {
-    park(ending->second, std::move(request));
+  const auto ending = expiring_.find(id);
+  if (ending != expiring_.end() && ending->second > index_of(state_.applied())) {
+    const auto deadline = now_.mono_ms + request.timeout_ms;
+    park(ending->second, {std::move(request), deadline});
     return;
+  }
+  // Only a leader whose right to lead holds may promise a new deadline: another one may be
+  // expiring sessions already.
+  if (!was_leader_ || !raft_.has_lease(now_.mono_ms)) {
+    return refuse(request, Code::no_leader, "there is no leader to renew the session");
   }
   auto reply = reply_to(request);
   const bool is_owner = request.session && request.session->id == id;
@@ -322,7 +348,7 @@ void Node::serve_sessions(const Request& request, Reply& reply) const {
   }
   const auto& list = std::get<ListSessions>(request.op);
   SessionList found;
-  const auto most = std::min(list.limit, options_.requests.list_limit_max);
+  const auto most = std::clamp<std::size_t>(list.limit, 1, options_.requests.list_limit_max);
   state_.sessions().list(list.after, [&](const session::Session& session) {
     if (found.sessions.size() >= most) {
       found.is_last = false;
@@ -332,189 +358,6 @@ void Node::serve_sessions(const Request& request, Reply& reply) const {
     return true;
   });
   reply.result = std::move(found);
-}
-
-// ---------------------------------------------------------------- the past
-
-void Node::ask_store(StoreQuestion question, std::variant<Request, WatchKey> who,
-                     std::int64_t deadline_ms) {
-  ++last_token_;
-  store_reads_.push_back({last_token_, std::move(question)});
-  store_waits_.emplace(last_token_, StoreWait{std::move(who), deadline_ms});
-}
-
-void Node::serve_history(Request&& request) {
-  const auto deadline = now_.mono_ms + request.timeout_ms;
-  const auto& op = std::get<GetHistory>(request.op);
-  // The permission is the present node's; the past of a deleted node is guarded change by change.
-  if (state_.tree().check_access(op.path, znode::Permission::read, request.identities) ==
-      Code::forbidden) {
-    return refuse(request, Code::forbidden, "reading is not allowed");
-  }
-  ReadHistory question{op.path, op.before, history_.floor(),
-                       std::clamp<std::size_t>(op.limit, 1, options_.requests.list_limit_max)};
-  ask_store(std::move(question), std::move(request), deadline);
-}
-
-void Node::finish_history(Request&& request, StoreAnswer&& found) {
-  const auto& op = std::get<GetHistory>(request.op);
-  const auto limit = std::clamp<std::size_t>(op.limit, 1, options_.requests.list_limit_max);
-  // The ring moved on while the store was read: what lies between is in the store by now.
-  if (found.through < history_.floor()) return serve_history(std::move(request));
-  std::vector<HistoryEntry> entries;
-  history_.since(history_.floor(), [&](const znode::SharedBatch& batch) {
-    if (op.before && batch->zxid >= op.before) return false;
-    for (const auto& change : batch->changes) {
-      if (change.path == op.path) entries.push_back({batch->zxid, batch->wall_ms, change});
-    }
-    return true;
-  });
-  std::reverse(entries.begin(), entries.end());
-  std::move(found.entries.begin(), found.entries.end(), std::back_inserter(entries));
-  HistoryList list;
-  list.is_last = found.is_last;
-  if (entries.size() > limit) {
-    auto end = limit;
-    while (end < entries.size() && entries[end].zxid == entries[limit - 1].zxid) ++end;
-    if (end < entries.size()) list.is_last = false;
-    entries.resize(end);
-  }
-  std::erase_if(entries, [&](const auto& e) { return !may_see(e.change, request.identities); });
-  list.entries = std::move(entries);
-  list.oldest = retention_.floor();
-  auto reply = reply_to(request);
-  if (list.entries.empty() && list.is_last && !op.before && !state_.tree().get(op.path)) {
-    reply.code = Code::no_node;
-    reply.path = op.path;
-    reply.detail = "there is no such node, and none in what is retained";
-  } else {
-    reply.result = std::move(list);
-  }
-  deliver(std::move(reply));
-}
-
-void Node::serve_changes(Request&& request) {
-  const auto& op = std::get<GetChanges>(request.op);
-  if (op.from.next() < retention_.floor()) {
-    auto reply = reply_to(request);
-    reply.code = Code::compacted;
-    reply.oldest = retention_.floor();
-    reply.detail = fmt::format("changes before revision {} are gone", retention_.floor());
-    deliver(std::move(reply));
-    return;
-  }
-  if (op.from < history_.floor()) {
-    const auto deadline = now_.mono_ms + request.timeout_ms;
-    ReadChanges question{op.from, history_.floor(), kStorePageBytes, op.limit};
-    ask_store(std::move(question), std::move(request), deadline);
-    return;
-  }
-  StoreAnswer none;
-  none.through = op.from;
-  finish_changes(std::move(request), std::move(none));
-}
-
-void Node::finish_changes(Request&& request, StoreAnswer&& found) {
-  const auto& op = std::get<GetChanges>(request.op);
-  const auto limit = std::clamp<std::size_t>(op.limit, 1, options_.requests.list_limit_max);
-  HistoryList list;
-  // Whole revisions: a page may pass its limit by the rest of one transaction.
-  const auto add = [&](const znode::SharedBatch& batch) {
-    if (list.entries.size() >= limit) {
-      list.is_last = false;
-      return false;
-    }
-    for (const auto& change : batch->changes) {
-      if (!is_listed(change, op.with_system) || !may_see(change, request.identities)) continue;
-      list.entries.push_back({batch->zxid, batch->wall_ms, change});
-    }
-    return true;
-  };
-  bool has_room = true;
-  for (const auto& batch : found.batches) {
-    has_room = add(batch);
-    if (!has_room) break;
-  }
-  if (has_room && found.through >= history_.floor()) {
-    history_.since(found.through, add);
-  } else if (has_room) {
-    // The store had more than one page, or the ring moved on meanwhile.
-    list.is_last = false;
-    if (list.entries.empty()) {
-      std::get<GetChanges>(request.op).from = found.through;
-      return serve_changes(std::move(request));
-    }
-  }
-  list.oldest = retention_.floor();
-  auto reply = reply_to(request);
-  reply.result = std::move(list);
-  deliver(std::move(reply));
-}
-
-void Node::serve_at(Request&& request) {
-  const auto at = *std::get<Get>(request.op).at;
-  auto reply = reply_to(request);
-  if (at > state_.applied()) {
-    reply.code = Code::not_found;
-    reply.detail = fmt::format("revision {} does not exist yet", at);
-  } else if (at.next() < retention_.floor()) {
-    reply.code = Code::compacted;
-    reply.oldest = retention_.floor();
-    reply.detail = fmt::format("what was before revision {} is gone", retention_.floor());
-  } else if (at < history_.floor()) {
-    const auto deadline = now_.mono_ms + request.timeout_ms;
-    ReadFirstAfter question{std::get<Get>(request.op).path, at, history_.floor()};
-    return ask_store(std::move(question), std::move(request), deadline);
-  } else {
-    StoreAnswer none;
-    none.through = history_.floor();
-    return finish_at(std::move(request), std::move(none));
-  }
-  deliver(std::move(reply));
-}
-
-// The first change after `at` holds what was there before it; without one, the present is the past.
-void Node::finish_at(Request&& request, StoreAnswer&& found) {
-  const auto op = std::get<Get>(request.op);
-  if (found.entries.empty() && found.through < history_.floor()) {
-    return serve_at(std::move(request));  // The ring moved on while the store was read.
-  }
-  std::optional<znode::Change> next;
-  if (!found.entries.empty()) {
-    next = std::move(found.entries.front().change);
-  } else {
-    history_.since(std::max(*op.at, history_.floor()), [&](const znode::SharedBatch& batch) {
-      for (const auto& change : batch->changes) {
-        if (change.path == op.path && change.kind != znode::ChangeKind::acl) {
-          next = change;
-          return false;
-        }
-      }
-      return true;
-    });
-  }
-  auto reply = reply_to(request);
-  if (!next) {
-    serve(request, state_, reply);
-  } else if (next->kind == znode::ChangeKind::created) {
-    reply.code = Code::no_node;
-    reply.path = op.path;
-    reply.detail = fmt::format("there was no such node at revision {}", *op.at);
-  } else if (!may_see(*next, request.identities)) {
-    reply.code = Code::forbidden;
-    reply.path = op.path;
-    reply.detail = "reading is not allowed";
-  } else {
-    NodeValue node;
-    node.stat = next->prev_stat;
-    if (op.with_value) {
-      node.value = next->prev_value;
-      node.content_type = next->prev_content_type;
-    }
-    reply.result = std::move(node);
-  }
-  reply.revision = *op.at;
-  deliver(std::move(reply));
 }
 
 }  // namespace coord::core

@@ -52,9 +52,21 @@ void Node::end_watch(WatchKey key, Code code, std::string detail) {
   deliveries_.emplace_back(std::move(state));
 }
 
+void Node::end_compacted(WatchKey key) {
+  end_watch(key, Code::compacted,
+            fmt::format("changes before revision {} are gone", retention_.floor()));
+}
+
 void Node::forget_watch(WatchKey key) {
   const auto info = watches_.find(key);
   if (info == watches_.end()) return;
+  if (info->second.is_reading_store) {
+    // A later watch may have the same id: the answer must not reach it.
+    std::erase_if(store_waits_, [&key](const auto& entry) {
+      const auto* watch = std::get_if<WatchKey>(&entry.second.who);
+      return watch != nullptr && *watch == key;
+    });
+  }
   if (info->second.session) {
     const auto of_session = watches_of_session_.find(info->second.session->id);
     COORD_CHECK(of_session != watches_of_session_.end(), "a session's watch is listed");
@@ -76,6 +88,9 @@ void Node::end_watches_of(SessionId session) {
 
 void Node::open_watch(Subscribe&& subscribe) {
   const WatchKey key{subscribe.connection, subscribe.watch};
+  if (subscribe.filter.paths.empty()) {
+    return end_watch(key, Code::bad_request, "a watch names at least one path");
+  }
   for (const auto& path : subscribe.filter.paths) {
     if (auto error = znode::path_error(path, state_.limits().tree); !error.empty()) {
       return end_watch(key, Code::bad_request, std::move(error));
@@ -99,8 +114,7 @@ void Node::open_watch(Subscribe&& subscribe) {
         fmt::format("revision {} does not exist yet; the present is {}", *from, applied));
   }
   if (from && from->next() < retention_.floor()) {
-    return end_watch(key, Code::compacted,
-                     fmt::format("changes before revision {} are gone", retention_.floor()));
+    return end_compacted(key);
   }
   const auto code = hub_.subscribe(key.first, key.second, subscribe.filter, from, applied);
   if (code != Code::ok) {
@@ -142,6 +156,15 @@ void Node::send_initial(const Subscribe& subscribe) {
                          return true;
                        });
   }
+  if (subscribe.filter.paths.size() > 1) {
+    // One path may lie below another: a node is told once.
+    auto& changes = batch->changes;
+    std::stable_sort(changes.begin(), changes.end(),
+                     [](const auto& a, const auto& b) { return a.path < b.path; });
+    const auto end = std::unique(changes.begin(), changes.end(),
+                                 [](const auto& a, const auto& b) { return a.path == b.path; });
+    changes.erase(end, changes.end());
+  }
   if (!is_whole) {
     return end_watch(key, Code::too_large,
                      fmt::format("the present state has more than {} nodes: watch a smaller "
@@ -161,8 +184,7 @@ void Node::page_watch(WatchKey key) {
   if (!cursor) return;  // Live already.
   if (*cursor < history_.floor()) {
     if (cursor->next() < retention_.floor()) {
-      return end_watch(key, Code::compacted,
-                       fmt::format("changes before revision {} are gone", retention_.floor()));
+      return end_compacted(key);
     }
     info->second.is_reading_store = true;
     ReadChanges question{*cursor, history_.floor(), options_.watches.replay_page_bytes,

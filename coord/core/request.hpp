@@ -131,7 +131,9 @@ struct Compare {
   friend bool operator==(const Compare&, const Compare&) = default;
 };
 
-// All comparisons hold: `then`, else `otherwise`. All or nothing, one revision.
+// All comparisons hold: `then`, else `otherwise`. All or nothing, one revision. too_large when what
+// its gets and children bring exceeds kTxnResultBytesMax: the retry window may have to keep it.
+inline constexpr std::size_t kTxnResultBytesMax = std::size_t{16} << 20;
 struct Txn {
   std::vector<Compare> compare;
   std::vector<TxnOp> then;

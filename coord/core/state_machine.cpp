@@ -26,12 +26,19 @@ std::string number_record(std::uint64_t v) {
   return bytes;
 }
 
-// Who an idempotency key belongs to: the session, or else the identities of the caller.
+// Who an idempotency key belongs to: the session, or else who the caller proved to be, or else the
+// address that it calls from. A caller that proved who it is may retry from another address.
 std::string scope_of(const Command& command) {
   if (command.session) return fmt::format("s{}", command.session);
+  const auto is_address = [](const Identity& identity) { return identity.scheme == "ip"; };
+  const bool has_proof =
+      !std::all_of(command.identities.begin(), command.identities.end(), is_address);
   std::string scope = "i";
+  Writer out(scope);
   for (const auto& identity : command.identities) {
-    scope += fmt::format("{}:{}\n", identity.scheme, identity.id);
+    if (has_proof && is_address(identity)) continue;
+    out.bytes(identity.scheme);
+    out.bytes(identity.id);
   }
   return scope;
 }
@@ -141,17 +148,22 @@ bool StateMachine::is_admitted(const Command& command, Outcome& outcome) const {
     outcome.end_reason = sessions_.end_of(command.session);
     return false;
   }
-  for (const auto& fence : command.fences) {
-    outcome.code = Code::fence_stale;
-    outcome.detail = fmt::format("{} {} is not held with token {}", word_of_kind(fence.kind),
-                                 fence.name, fence.token);
-    return false;
-  }
   return true;
+}
+
+bool StateMachine::holds_fences(const Command& command, Outcome& outcome) {
+  // Nothing grants a lock or an election yet: no token is a present holder's.
+  if (command.fences.empty()) return true;
+  const auto& fence = command.fences.front();
+  outcome.code = Code::fence_stale;
+  outcome.detail = fmt::format("{} {} is not held with token {}", word_of_kind(fence.kind),
+                               fence.name, fence.token);
+  return false;
 }
 
 void StateMachine::run(Zxid zxid, const Command& command, Applied& applied) {
   auto& outcome = applied.outcome;
+  if (!holds_fences(command, outcome)) return;
   const auto mutate = [&](const auto& op) {
     if (!is_admitted(command, outcome)) return;
     tree_.begin({zxid, service_ms_, command.wall_ms, command.session});
@@ -251,8 +263,7 @@ Outcome StateMachine::open_session(Zxid zxid, const Command& command, const Open
 
 bool StateMachine::end_session(SessionId id, session::EndReason reason, Applied& applied) {
   if (!sessions_.end(id, reason, dirty_)) return false;
-  tree_.erase_ephemerals(id);
-  applied.ended.emplace_back(id, reason);
+  applied.ended.push_back({id, reason, tree_.erase_ephemerals(id)});
   return true;
 }
 

@@ -39,10 +39,15 @@ struct StateLimits {
 
 // What one entry did.
 struct Applied {
+  struct Ended {
+    SessionId id;
+    session::EndReason reason = session::EndReason::closed;
+    std::size_t ephemerals = 0;  // That went with it.
+  };
   Outcome outcome;
   znode::SharedBatch batch;  // Null when no node changed.
   std::vector<SessionId> opened;
-  std::vector<std::pair<SessionId, session::EndReason>> ended;
+  std::vector<Ended> ended;
 };
 
 class StateMachine {
@@ -84,6 +89,7 @@ class StateMachine {
  private:
   void run(Zxid zxid, const Command& command, Applied& applied);
   [[nodiscard]] bool is_admitted(const Command& command, Outcome& outcome) const;
+  [[nodiscard]] static bool holds_fences(const Command& command, Outcome& outcome);
   void record_changes(const znode::ChangeBatch& batch);
   void put_member_record(std::string_view key, std::string bytes);
   znode::SharedBatch commit_tree(Zxid zxid, std::int64_t wall_ms);

@@ -114,6 +114,10 @@ Outcome StateMachine::perform(const Command& command, const Add& op) {
       code != Code::ok) {
     return refusal(code, op.path, "reading the number is not allowed");
   }
+  const auto guard = guard_of(op.guard);
+  if (auto checked = tree_.check(op.path, guard, command.identities); checked.code != Code::ok) {
+    return refused(std::move(checked));  // A guard says first what it has to say.
+  }
   std::int64_t number = 0;
   if (!parse_number(there->value, number)) {
     return refusal(Code::invalid, op.path, "the value is not a signed 64-bit decimal");
@@ -124,9 +128,8 @@ Outcome StateMachine::perform(const Command& command, const Add& op) {
   }
   number += op.delta;
   const std::string type(there->content_type);
-  auto outcome = written(tree_.set(op.path, Blob(fmt::format("{}", number)), type,
-                                   guard_of(op.guard), command.identities),
-                         false);
+  auto outcome = written(
+      tree_.set(op.path, Blob(fmt::format("{}", number)), type, guard, command.identities), false);
   if (auto* result = std::get_if<Written>(&outcome.result)) result->number = number;
   return outcome;
 }
@@ -229,8 +232,15 @@ Outcome StateMachine::perform(const Command& command, const Txn& op) {
   }
   const auto& branch = txn.succeeded ? op.then : op.otherwise;
   std::string detail;
+  std::size_t bytes = 0;
   for (std::size_t i = 0; i < branch.size(); ++i) {
     auto result = perform_op(command, branch[i], detail);
+    bytes += result.value.size();
+    for (const auto& child : result.children) bytes += child.size();
+    if (bytes > kTxnResultBytesMax) {
+      result.code = Code::too_large;
+      detail = fmt::format("what a transaction reads is at most {} bytes", kTxnResultBytesMax);
+    }
     if (result.code != Code::ok) {
       outcome.code = result.code;
       outcome.detail = std::move(detail);

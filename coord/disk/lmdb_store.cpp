@@ -13,23 +13,26 @@
 
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
+#include "coord/disk/page_check.hpp"
 #include "coord/disk/posix_disk.hpp"
 #include "coord/disk/state_store.hpp"
+#include "coord/disk/store_names.hpp"
 
 namespace coord::disk {
 namespace {
 
 constexpr std::size_t kChecksumBytes = 8;
+constexpr std::size_t kPageBytes = 4096;
+constexpr std::size_t kTransactionAt = 144;  // In a meta page.
 constexpr std::uint64_t kMapUnit = 1U << 20;
 constexpr std::size_t kChangeKeyBytes = 12;
 constexpr std::size_t kPathHashBytes = 8;
 // So many changes leave with one commit, at most: the rest leave with the next ones.
 constexpr std::size_t kTrimmedChangesMax = 50'000;
-constexpr std::string_view kMarkName = "mark";
 constexpr std::uint8_t kMarkVersion = 1;
-constexpr std::array<const char*, kTables> kTableNames = {
-    "meta",  "nodes", "acls",    "quotas",       "sessions",
-    "ended", "retry", "changes", "change_paths", "members"};
+constexpr std::uint64_t round_up_to_unit(std::uint64_t bytes) {
+  return (bytes + kMapUnit - 1) / kMapUnit * kMapUnit;
+}
 constexpr std::size_t index_of_table(Table table) { return static_cast<std::size_t>(table); }
 
 MDB_val value_of(std::string_view bytes) {
@@ -121,6 +124,7 @@ class LmdbStore final : public StateStore {
   int trim(MDB_txn* txn, Zxid below);
   Result<void> grow();
   Result<void> allocate(std::uint64_t bytes);
+  Result<void> remove_unfinished() const;
   [[nodiscard]] Error failure(std::string_view what, int code) const;
   [[nodiscard]] Error damaged(Table table, std::string_view key) const;
 
@@ -149,7 +153,7 @@ Error LmdbStore::damaged(Table table, std::string_view key) const {
   std::string hex;
   for (const char c : key) hex += fmt::format("{:02x}", static_cast<std::uint8_t>(c));
   return error(Failure::corrupt, "{}: the record {} of table {} is damaged", file_, hex,
-               kTableNames[index_of_table(table)]);
+               kStoreNames[index_of_table(table)]);
 }
 
 // With a writable map, a store into a hole of a full disk is a SIGBUS; so the file's blocks are
@@ -164,15 +168,38 @@ Result<void> LmdbStore::allocate(std::uint64_t bytes) {
   return success();
 }
 
+// A crash while the file was made leaves zeros where its meta pages belong. Nothing was ever
+// committed then, since a commit syncs them both; so the file is made anew.
+Result<void> LmdbStore::remove_unfinished() const {
+  const int fd = ::open(file_.c_str(), O_RDWR | O_CLOEXEC);
+  if (fd < 0 && errno == ENOENT) return success();
+  if (fd < 0) return failure("open", errno);
+  std::string head(2 * kPageBytes, '\0');
+  const auto n = ::pread(fd, head.data(), head.size(), 0);
+  const int number = errno;
+  const auto is_zero = [&head](std::size_t at, std::size_t size) {
+    return std::string_view(head).substr(at, size).find_first_not_of('\0') ==
+           std::string_view::npos;
+  };
+  const bool is_unfinished = (is_zero(0, kPageBytes) || is_zero(kPageBytes, kPageBytes)) &&
+                             is_zero(kTransactionAt, sizeof(std::uint64_t)) &&
+                             is_zero(kPageBytes + kTransactionAt, sizeof(std::uint64_t));
+  int code = n < 0 ? number : 0;
+  if (code == 0 && is_unfinished && ::ftruncate(fd, 0) < 0) code = errno;
+  ::close(fd);
+  if (code != 0) return failure("read", code);
+  return success();
+}
+
 Result<void> LmdbStore::open() {
+  COORD_TRY(remove_unfinished());
+  COORD_TRY(check_pages(file_));
   struct stat info {};
   const bool exists = ::stat(file_.c_str(), &info) == 0 && info.st_size > 0;
-  auto bytes = options_.map_bytes;
-  if (exists && options_.write_map) {
-    const auto held = static_cast<std::uint64_t>(info.st_size);
-    bytes =
-        std::max(bytes, (held + options_.map_bytes - 1) / options_.map_bytes * options_.map_bytes);
-  }
+  // An existing file keeps its size: a member must be able to start on a full disk.
+  const auto held = exists ? static_cast<std::uint64_t>(info.st_size) : 0;
+  const auto bytes =
+      exists && options_.write_map ? round_up_to_unit(held) : std::max(options_.map_bytes, held);
   int code = mdb_env_create(&env_);
   if (code != 0) return failure("make", code);
   if ((code = mdb_env_set_maxdbs(env_, kTables + 1)) != 0) return failure("make", code);
@@ -192,11 +219,11 @@ Result<void> LmdbStore::open() {
   if ((code = mdb_reader_check(env_, &dead)) != 0) return failure("open", code);
   Transaction txn;
   if ((code = txn.begin(env_, 0)) != 0) return failure("open", code);
-  if ((code = mdb_dbi_open(txn.get(), "store", MDB_CREATE, &mark_table_)) != 0) {
+  if ((code = mdb_dbi_open(txn.get(), kStoreNames[kTables], MDB_CREATE, &mark_table_)) != 0) {
     return failure("open", code);
   }
   for (std::size_t i = 0; i < kTables; ++i) {
-    code = mdb_dbi_open(txn.get(), kTableNames[i], MDB_CREATE, &tables_[i]);
+    code = mdb_dbi_open(txn.get(), kStoreNames[i], MDB_CREATE, &tables_[i]);
     if (code != 0) return failure("open", code);
   }
   if ((code = txn.commit()) != 0) return failure("open", code);
@@ -380,7 +407,7 @@ Result<void> LmdbStore::grow() {
   MDB_envinfo info{};
   if (const int code = mdb_env_info(env_, &info); code != 0) return failure("grow", code);
   const auto step = std::max<std::uint64_t>(options_.map_bytes, info.me_mapsize / 4);
-  const auto bytes = info.me_mapsize + (step + kMapUnit - 1) / kMapUnit * kMapUnit;
+  const auto bytes = round_up_to_unit(info.me_mapsize + step);
   if (options_.write_map) {
     COORD_TRY(allocate(bytes));
   }

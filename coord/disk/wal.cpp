@@ -36,7 +36,9 @@ class FileWal final : public Wal {
     std::uint64_t directory_change = 0;  // Usable once the directory was synced after it.
   };
 
+  Result<void> take_spare(const WalSpare& spare, std::uint64_t last_sequence);
   Result<void> create();
+  Result<void> fill_last_sector();
   Result<void> reopen(const WalScan& scan);
   void encode(const WalBatch& batch, bool with_segment);
   void encode_record(RecordKind kind, const election::HardState& state);
@@ -68,7 +70,6 @@ class FileWal final : public Wal {
   std::uint64_t directory_changes_ = 0;  // Written by the loop while no sync is under way.
 
   // The hand-off from the disk thread's sync() to the loop.
-  std::atomic<std::uint64_t> number_synced_{0};
   std::atomic<std::uint64_t> directory_synced_{0};
   std::atomic<std::uint64_t> directory_wanted_{0};
   std::atomic<bool> has_failed_{false};
@@ -77,12 +78,7 @@ class FileWal final : public Wal {
 Result<WalRecovered> FileWal::open() {
   COORD_TRY(auto scan, read_wal(disk_));
   for (const auto& spare : scan.spares) {
-    spare_number_ = std::max(spare_number_, spare.number);
-    if (spare.bytes > options_.segment_bytes) {
-      COORD_TRY(disk_.remove(spare_name(spare.number)));
-    } else {
-      spares_.push_back(Spare{spare.number, spare.bytes, 0});
-    }
+    COORD_TRY(take_spare(spare, scan.segments.empty() ? 0 : scan.segments.back().sequence));
   }
   const bool is_new =
       scan.segments.empty() || (scan.segments.size() == 1 && scan.segments.front().used == 0);
@@ -93,20 +89,48 @@ Result<WalRecovered> FileWal::open() {
     COORD_TRY(reopen(scan));
   }
   COORD_TRY(disk_.sync_directory());
-  number_synced_ = number_;
   return std::move(scan.recovered);
+}
+
+// A spare may hold the first batch of a segment whose renaming the crash lost. Its chain fits, so
+// it would come back once the file gets that name again: it is wiped out here.
+Result<void> FileWal::take_spare(const WalSpare& spare, std::uint64_t last_sequence) {
+  const auto name = spare_name(spare.number);
+  spare_number_ = std::max(spare_number_, spare.number);
+  if (spare.bytes > options_.segment_bytes) return disk_.remove(name);
+  COORD_TRY(const auto file, disk_.open(name, false));
+  COORD_TRY(file->read_at(0, kFrameBytes, buffer_));
+  const auto frame = parse_frame(buffer_);
+  if (frame && frame->segment > last_sequence) {
+    COORD_TRY(file->write_at(0, std::string(kSectorBytes, '\0')));
+    COORD_TRY(file->sync());
+  }
+  spares_.push_back(Spare{spare.number, spare.bytes, 0});
+  return success();
 }
 
 // The first batch says only that the log exists; it is synced before anything may rely on it.
 Result<void> FileWal::create() {
   COORD_TRY(file_, disk_.open(segment_name(1), true));
+  COORD_TRY(fill_last_sector());
   COORD_TRY(file_bytes_, file_->size());
+  // Whatever stands behind the first batch must not look like the beginning of a second one.
+  if (file_bytes_ > kSectorBytes) {
+    COORD_TRY(file_->write_at(kSectorBytes, std::string(kSectorBytes, '\0')));
+  }
   segments_.push_back(WalSegment{.sequence = 1});
   generation_ = 1;
   chain_ = options_.salt;
   encode(WalBatch{}, true);
   COORD_TRY(write_batch());
   return file_->sync();
+}
+
+// A file that was cut inside a sector gets whole sectors again.
+Result<void> FileWal::fill_last_sector() {
+  COORD_TRY(const auto bytes, file_->size());
+  if (bytes % kSectorBytes == 0) return success();
+  return file_->write_at(bytes / kSectorBytes * kSectorBytes, std::string(kSectorBytes, '\0'));
 }
 
 Result<void> FileWal::reopen(const WalScan& scan) {
@@ -120,6 +144,7 @@ Result<void> FileWal::reopen(const WalScan& scan) {
   hard_state_ = scan.recovered.hard_state;
   if (scan.recovered.tail.was_cut) {
     COORD_TRY(file_->write_at(segment.used, std::string(kSectorBytes, '\0')));
+    COORD_TRY(fill_last_sector());
   }
   // The last batch may have been read from a page that a failed sync left marked clean though it
   // never reached the disk. Written again, the sync below tells the truth about it.
@@ -186,7 +211,6 @@ Result<void> FileWal::write_batch() {
   }
   has_remains_ = false;
   ++number_;
-  if (segment.used == 0) segment.first_number = number_;
   salt_ = salt;
   chain_ = sum;
   segment.used += buffer_.size();
@@ -252,7 +276,6 @@ Result<void> FileWal::begin_segment() {
 
 Result<void> FileWal::sync() {
   COORD_TRY(check_usable());
-  const auto number = number_;
   if (auto synced = file_->sync(); !synced) {
     has_failed_.store(true, std::memory_order_release);
     return std::move(synced).error();
@@ -265,7 +288,6 @@ Result<void> FileWal::sync() {
     }
     directory_synced_.store(wanted, std::memory_order_release);
   }
-  number_synced_.store(number, std::memory_order_release);
   return success();
 }
 
@@ -277,11 +299,11 @@ Result<void> FileWal::recycle(Index keep_after) {
 
 // Takes the oldest segment out of the log if nothing in it is needed. One at a time, the directory
 // synced between two: otherwise a crash could keep an older name and lose a newer one, which is a
-// hole. And not before the segment that follows has a synced batch: it opens with the hard state.
+// hole. And not before the segment that follows has a synced batch, which opens with the hard
+// state: beginning a segment changes the directory too, and its sync comes after the batch's.
 Result<void> FileWal::retire_oldest() {
   if (segments_.size() < 2 || segments_.front().last_index > keep_after_) return success();
-  const auto next = segments_[1].first_number;
-  if (next == 0 || next > number_synced_.load(std::memory_order_acquire)) return success();
+  if (segments_[1].used == 0) return success();
   if (directory_changes_ != directory_synced_.load(std::memory_order_acquire)) return success();
   const auto name = segment_name(segments_.front().sequence);
   auto opened = disk_.open(name, false);

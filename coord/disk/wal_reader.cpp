@@ -145,10 +145,7 @@ class LogReader {
                    "decode: written by another version?",
                    name, segment.used, found.frame.number);
     }
-    if (segment.used == 0) {
-      segment.first_number = found.frame.number;
-      scan_.salt = found.frame.salt;
-    }
+    if (segment.used == 0) scan_.salt = found.frame.salt;
     scan_.last_batch_offset = segment.used;
     segment.used += found.bytes.size();
     scan_.generation = found.frame.generation;

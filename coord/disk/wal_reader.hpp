@@ -13,9 +13,8 @@ namespace coord::disk {
 
 struct WalSegment {
   std::uint64_t sequence = 0;
-  std::uint64_t used = 0;          // Bytes of valid batches.
-  std::uint64_t first_number = 0;  // Of its first batch; zero while it has none.
-  Index last_index;                // The highest index of any entry in it.
+  std::uint64_t used = 0;  // Bytes of valid batches.
+  Index last_index;        // The highest index of any entry in it.
 };
 
 struct WalSpare {

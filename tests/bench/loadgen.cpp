@@ -17,6 +17,7 @@
 
 #include "coord/base/prng.hpp"
 #include "tests/bench/connection.hpp"
+#include "tests/bench/floors.hpp"
 #include "tests/bench/requests.hpp"
 
 namespace coord::bench {
@@ -26,7 +27,8 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
   std::uint16_t port = 7070;
-  std::string op = "put";  // put get mix fill list watch
+  std::string op = "put";    // put get mix fill list watch floor-sync floor-loopback
+  std::string folder = ".";  // Of floor-sync.
   std::size_t connections = 1;
   double seconds = 5;
   double rate = 0;
@@ -288,6 +290,7 @@ Options parse(int count, char** arguments) {
   };
   options.port = static_cast<std::uint16_t>(integer("--port", options.port));
   options.op = text("--op", options.op);
+  options.folder = text("--folder", options.folder);
   options.connections = integer("--connections", options.connections);
   options.seconds = std::stod(text("--seconds", "5"));
   options.rate = std::stod(text("--rate", "0"));
@@ -314,6 +317,10 @@ int main(int count, char** arguments) {
     bench::print(options, bench::list(options));
   } else if (options.op == "watch") {
     bench::print(options, bench::watch(options));
+  } else if (options.op == "floor-sync") {
+    bench::print(options, {bench::sync_floor(options.folder, 2000), 0, 1});
+  } else if (options.op == "floor-loopback") {
+    bench::print(options, {bench::loopback_floor(10'000), 0, 1});
   } else {
     bench::print(options, bench::Load(options).run());
   }

@@ -148,7 +148,8 @@ class Campaign:
     def __init__(self, writers=32, seed=None, flags=()):
         self.seed = random.SystemRandom().randrange(2**32) if seed is None else seed
         self.random = random.Random(self.seed)
-        self.member = Member(flags=flags)
+        self.flags = list(flags)
+        self.member = Member(flags=self.drawn_flags())
         self.writers = writers
         self.known = {}  # By writer: what it knows of its nodes.
         self.sequence = 0
@@ -190,7 +191,16 @@ class Campaign:
         self.check_watch(writers)
         self.check_digest()
 
+    def drawn_flags(self):
+        """Often tiny checkpoints and segments, so that few writes reach every corner."""
+        if self.random.random() < 0.3:
+            return self.flags
+        return [*self.flags, "--wal-segment", "1MiB",
+                "--checkpoint-records", str(self.random.choice((50, 500, 5000))),
+                "--checkpoint-interval-ms", str(self.random.choice((20, 100, 1000)))]
+
     def restart(self):
+        self.member.flags = self.drawn_flags()
         if self.random.random() < 0.2:
             self.member.spawn()
             time.sleep(self.random.uniform(0, 0.3))  # The random instant itself.

@@ -115,18 +115,11 @@ class Log(DiskTest):
 
 class Checkpoint(DiskTest):
     def test_a_flipped_bit_in_the_checkpoint_is_found_at_the_start(self):
-        member = self.member().start()
+        member = self.member(flags=("--checkpoint-interval-ms", "200")).start()
         marker = b"needle-in-the-checkpoint-" + b"n" * 100
         member.put("/v1/tree/needle", marker)
-        member.put("/v1/tree/fill", "")
-
-        def checkpointed():
-            ops = [{"op": "create", "path": "/fill/x-", "sequential": True, "value": "v" * 100}]
-            answer = member.post("/v1/txn", {"then": ops * 1000})
-            self.assertEqual(answer.status, 200, str(answer))
-            return int(member.status()["checkpointed"]) > 3
-
-        wait_until(checkpointed, 120, "a checkpoint")
+        revision = member.put("/v1/tree/fill", "").revision
+        wait_until(lambda: int(member.status()["checkpointed"]) >= revision, 30, "a checkpoint")
         self.assertEqual(member.stop(), 0)
         file = member.data / "state/data.mdb"
         content = file.read_bytes()
@@ -186,7 +179,7 @@ class Sync(DiskTest):
 
 
 class Full(DiskTest):
-    MOUNT_MIB = 420
+    MOUNT_MIB = 160
 
     def mounted(self):
         folder = tempfile.mkdtemp(prefix="coord-e2e-full-")
@@ -201,7 +194,7 @@ class Full(DiskTest):
 
     def test_a_full_disk_refuses_writes_loses_nothing_and_serves_again(self):
         folder = self.mounted()
-        member = self.member(folder + "/data").start()
+        member = self.member(folder + "/data", flags=("--wal-segment", "8MiB")).start()
         self.assertEqual(member.put("/v1/tree/v", "").status, 201)
         ballast = Path(folder) / "ballast"
         with open(ballast, "wb") as file:  # Leaves 8 MiB.

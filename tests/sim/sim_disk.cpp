@@ -45,6 +45,10 @@ class SimFile final : public disk::File {
   std::uint64_t epoch_;
 };
 
+SimDisk::SimDisk(const SimDisk& other) : disk::Disk(other) {
+  for (const auto& [name, inode] : other.live_) set_content(name, inode->live);
+}
+
 Result<void> SimDisk::operate() {
   if (has_lost_power_) return no_power();
   ++operations_;

@@ -40,6 +40,11 @@ class SimDisk final : public disk::Disk {
  public:
   DiskFaults faults;
 
+  SimDisk() = default;
+  // Another disk with the same bytes, all of them synced. No faults are set.
+  SimDisk(const SimDisk& other);
+  SimDisk& operator=(const SimDisk&) = delete;
+
   [[nodiscard]] Result<std::unique_ptr<disk::File>> open(std::string_view name,
                                                          bool create) override;
   [[nodiscard]] Result<std::vector<std::string>> list() const override;

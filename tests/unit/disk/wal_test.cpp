@@ -2,6 +2,10 @@
 
 #include <gtest/gtest.h>
 
+#include <thread>
+
+#include "coord/disk/posix_disk.hpp"
+#include "tests/unit/disk/temporary_directory.hpp"
 #include "tests/unit/disk/wal_fixture.hpp"
 
 namespace coord::disk {
@@ -251,6 +255,29 @@ TEST(Wal, a_batch_read_from_a_page_that_never_reached_the_disk_is_written_again)
   Prng prng(1);
   disk.crash(prng, sim::CrashOdds{.kept_percent = 0});
   EXPECT_EQ(indexes(open(disk).recovered), from_to(1, 2));
+}
+
+TEST(Wal, the_loop_recycles_and_prepares_while_the_disk_thread_syncs) {
+  const TemporaryDirectory directory;
+  auto disk = open_posix_disk(directory.path()).value();
+  {
+    auto opened = open(*disk);
+    auto& wal = *opened.wal;
+    for (std::uint64_t i = 1; i <= 200; ++i) {
+      ASSERT_TRUE(wal.append(batch_of({entry(i, 1, 300)})));
+      bool has_synced = false;
+      std::thread syncing([&] { has_synced = wal.sync().has_value(); });
+      EXPECT_TRUE(wal.recycle(Index(i > 20 ? i - 20 : 0)));
+      EXPECT_TRUE(wal.prepare());
+      EXPECT_GT(wal.segment_count(), 0U);
+      syncing.join();
+      ASSERT_TRUE(has_synced);
+    }
+    EXPECT_LT(wal.segment_count(), 10U);
+  }
+  const auto again = open(*disk);
+  EXPECT_EQ(again.recovered.entries.back()->index, Index(200));
+  EXPECT_LE(again.recovered.entries.front()->index, Index(181));
 }
 
 TEST(Wal, odd_segment_sizes_are_refused) {

@@ -121,7 +121,7 @@ TEST(Registry, ForgetsTheOldestEndAndNotTheSmallestId) {
   for (std::uint64_t id = 1; id <= 3; ++id) {
     ASSERT_EQ(registry.open(make_session(id), dirty), Code::ok);
   }
-  for (const std::uint64_t id : {3, 1, 2}) {
+  for (const std::uint64_t id : {3U, 1U, 2U}) {
     ASSERT_TRUE(registry.end(SessionId(id), EndReason::closed, dirty));
     registry.check_invariants();
   }
@@ -167,7 +167,7 @@ TEST(Registry, ALoadUnderASmallerBoundIsTrimmedByTheNextEnd) {
 TEST(Registry, ListsByIdFromAfterTheCursor) {
   Registry registry(SessionLimits{});
   DirtyMap dirty;
-  for (const std::uint64_t id : {30, 10, 20}) {
+  for (const std::uint64_t id : {30U, 10U, 20U}) {
     ASSERT_EQ(registry.open(make_session(id), dirty), Code::ok);
   }
   const auto list = [&](std::uint64_t after, std::size_t most) {

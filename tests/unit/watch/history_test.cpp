@@ -38,7 +38,7 @@ TEST(History, AnEmptyOneStandsAtItsFloor) {
 
 TEST(History, GivesExactlyWhatIsAfterAnyZxid) {
   auto history = make_history(100, 10);
-  for (const std::uint64_t zxid : {12, 15, 20}) history.append(batch_at(zxid, {"/a"}));
+  for (const std::uint64_t zxid : {12U, 15U, 20U}) history.append(batch_at(zxid, {"/a"}));
   const struct {
     std::uint64_t from;
     Zxids want;

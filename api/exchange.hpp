@@ -1,0 +1,68 @@
+// Exchange: one request of a connection on its way to its answer.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "api/plan.hpp"
+#include "api/watch_stream.hpp"
+
+namespace coord::api {
+
+// A stream of events after its opening.
+struct StreamState {
+  StreamForm form;
+  bool is_open = false;     // The head and the first bookmark are out.
+  bool is_live = false;     // The replay has reached the present: bookmarks may go out.
+  bool wants_more = false;  // A page was taken; the next is asked for when there is room.
+  std::int64_t beat_ms = 0;
+  std::int64_t next_beat_ms = 0;
+  std::int64_t next_bookmark_ms = 0;
+  Zxid bookmarked;                  // The last id that was promised.
+  std::uint64_t touch_at_sent = 0;  // Touch the session once so many bytes were acknowledged.
+};
+
+struct Exchange {
+  enum class Phase : std::uint8_t {
+    queued,          // Waits for earlier requests of its connection.
+    submitted,       // One request, one reply.
+    patch_read,      // A merge patch reads the value ...
+    patch_write,     // ... and writes it back under the mzxid that it read.
+    poll_read,       // A long poll looks whether the client's ETag is still the present one ...
+    poll_wait,       // ... waits for a change ...
+    poll_answer,     // ... and reads what is there now.
+    stream_session,  // A stream asks for its session's ttl ...
+    stream,          // ... and runs.
+    done,
+  };
+
+  Plan plan;
+  Phase phase = Phase::queued;
+  RequestId request;  // The one whose reply is awaited.
+  WatchId watch;      // None when there is none.
+  bool keep_alive = true;
+  bool is_http10 = false;
+  std::int64_t deadline_ms = 0;  // When the edge answers by itself. Zero: never.
+  std::int64_t wait_until_ms = 0;
+  int attempts = 0;
+  std::string out;  // The answer, while earlier ones are not out.
+  std::unique_ptr<StreamState> stream;
+  Exchange* next = nullptr;
+
+  void reset() {
+    plan.reset();
+    phase = Phase::queued;
+    request = RequestId();
+    watch = WatchId();
+    keep_alive = true;
+    is_http10 = false;
+    deadline_ms = wait_until_ms = 0;
+    attempts = 0;
+    out.clear();
+    stream.reset();
+    next = nullptr;
+  }
+};
+
+}  // namespace coord::api

@@ -1,0 +1,266 @@
+#include "api/openapi.hpp"
+
+#include <algorithm>
+#include <cctype>
+
+#include "api/json.hpp"
+#include "api/route_table.hpp"
+
+namespace coord::api {
+namespace {
+
+struct ParameterInfo {
+  std::string_view name;
+  std::string_view type;  // Of JSON Schema; "duration" is a string of our own form.
+  std::string_view summary;
+};
+
+constexpr ParameterInfo kParameters[] = {
+    {"add", "integer", "Add this to a signed 64-bit decimal value"},
+    {"as", "raw|json", "Overrides Accept"},
+    {"at", "integer", "As it was at this revision, within what is retained"},
+    {"bytes", "integer", "The most bytes that the values of the subtree may have"},
+    {"consistency", "linearizable|leader|local", "Of the read; linearizable by default"},
+    {"cursor", "string", "Of the page before; opaque"},
+    {"depth", "string", "Levels below the node: 0, 1 (watches), N (walks), all"},
+    {"from", "integer", "After this revision"},
+    {"initial", "boolean", "The present state first"},
+    {"limit", "integer", "Entries of a page, 1 to 10,000; 1,000 by default"},
+    {"max_staleness", "duration", "Of a local read: refuse rather than be older"},
+    {"min_revision", "integer", "Of a local read: wait until this revision is applied"},
+    {"mode", "persistent|ephemeral|container", "Of a node that is created"},
+    {"name", "string", "What the session calls itself"},
+    {"nodes", "integer", "The most nodes that the subtree may have"},
+    {"parents", "boolean", "Make missing parents"},
+    {"path", "string", "A node to watch; may stand more than once"},
+    {"prefix", "string", "Names that start with it; of POST: what the digits follow"},
+    {"prev", "boolean", "Events carry the value before"},
+    {"recursive", "boolean", "The node and all below it"},
+    {"since", "integer", "Changes after this revision; from now on by default"},
+    {"stat", "boolean", "With the stat of each child"},
+    {"system", "boolean", "With /.coord and /zookeeper"},
+    {"timeout", "duration", "How long the request may take; 10s by default"},
+    {"ttl", "duration", "The node, or the session, ends when it is not renewed for so long"},
+    {"ttl_ms", "integer", "The same in milliseconds"},
+    {"values", "boolean", "With the values"},
+    {"version", "integer", "Only if the node has this data version"},
+    {"wait", "duration", "Long poll: wait so long for a change"},
+};
+
+const ParameterInfo* info_of(std::string_view name) noexcept {
+  for (const auto& info : kParameters) {
+    if (info.name == name) return &info;
+  }
+  return nullptr;
+}
+
+void append_schema(std::string& out, std::string_view type) {
+  JsonObject schema(out);
+  if (type == "duration") {
+    schema.text("type", "string").text("pattern", "^([0-9]+(ms|s|m|h)|0)$");
+  } else if (type.find('|') != std::string_view::npos) {
+    schema.text("type", "string");
+    schema.name("enum") += '[';
+    bool is_first = true;
+    while (true) {
+      const auto end = type.find('|');
+      if (!is_first) out += ',';
+      is_first = false;
+      append_json_string(out, type.substr(0, end));
+      if (end == std::string_view::npos) break;
+      type.remove_prefix(end + 1);
+    }
+    out += ']';
+  } else {
+    schema.text("type", type);
+    if (type == "integer") schema.text("format", "int64");
+  }
+  schema.close();
+}
+
+void append_parameter(std::string& out, std::string_view name, std::string_view place,
+                      bool is_required, std::string_view type, std::string_view summary) {
+  JsonObject parameter(out);
+  parameter.text("name", name).text("in", place).boolean("required", is_required);
+  parameter.text("description", summary);
+  append_schema(parameter.name("schema"), type);
+  parameter.close();
+}
+
+// The headers that a route takes.
+void append_header_parameters(std::string& out, const RouteSpec& route, bool& is_first) {
+  const auto add = [&](std::string_view name, std::string_view summary) {
+    if (!is_first) out += ',';
+    is_first = false;
+    append_parameter(out, name, "header", false, "string", summary);
+  };
+  if ((route.traits & trait_local) != 0) return;
+  add("Coord-Session", "The session's token");
+  if ((route.traits & trait_write) != 0) {
+    add("Coord-Fence", "jobs=57 (a lock) or election:boss=58, several by comma");
+    add("Idempotency-Key", "A retry with the same key gets the first answer");
+    if (route.path == "/v1/tree/{path}" && route.method != Method::post) {
+      add("If-Match", "Only if the node's ETag is this one");
+    }
+    if (route.endpoint == Endpoint::tree_put) add("If-None-Match", "* : create only");
+  }
+  if ((route.traits & trait_wait) != 0) {
+    add("If-None-Match", "304 while the ETag is this one; with wait= a long poll");
+  }
+  if ((route.traits & (trait_wait | trait_stream)) != 0) {
+    add("Last-Event-ID", "A stream goes on after this revision");
+  }
+}
+
+void append_parameters(std::string& out, const RouteSpec& route) {
+  out += '[';
+  bool is_first = true;
+  if (const auto brace = route.path.find('{'); brace != std::string_view::npos) {
+    const auto name = route.path.substr(brace + 1, route.path.find('}') - brace - 1);
+    append_parameter(out, name, "path", true, "string",
+                     name == "path" ? "The node's path, without the leading slash; may be empty"
+                                    : "The id, the whole token, or `mine`");
+    is_first = false;
+  }
+  for (const auto name : parameters_of(route)) {
+    if (!is_first) out += ',';
+    is_first = false;
+    const auto* info = info_of(name);
+    append_parameter(out, name, "query", route.endpoint == Endpoint::watch_get && name == "path",
+                     info != nullptr ? info->type : "string", info != nullptr ? info->summary : "");
+  }
+  append_header_parameters(out, route, is_first);
+  out += ']';
+}
+
+std::string_view success_of(const RouteSpec& route) noexcept {
+  switch (route.endpoint) {
+    case Endpoint::tree_post:
+    case Endpoint::session_open:
+      return "201";
+    case Endpoint::tree_delete:
+    case Endpoint::quota_delete:
+    case Endpoint::session_delete:
+      return "204";
+    default:
+      return "200";
+  }
+}
+
+// What the answer of success consists of.
+void append_content(JsonObject& response, std::string& out, const RouteSpec& route) {
+  response.name("content") += '{';
+  bool is_first = true;
+  const auto add = [&](std::string_view type) {
+    if (!is_first) out += ',';
+    is_first = false;
+    append_json_string(out, type);
+    out += ":{}";
+  };
+  if ((route.traits & trait_local) != 0 && route.endpoint != Endpoint::version &&
+      route.endpoint != Endpoint::openapi) {
+    add("text/plain");
+  } else if (route.endpoint == Endpoint::tree_get) {
+    add("*/*");
+    add("application/json");
+  } else if (route.endpoint == Endpoint::walk_get) {
+    add("application/x-ndjson");
+  } else if (route.endpoint != Endpoint::watch_get) {
+    add("application/json");
+  }
+  if ((route.traits & (trait_wait | trait_stream)) != 0) add("text/event-stream");
+  if ((route.traits & trait_stream) != 0) add("application/x-ndjson");
+  out += '}';
+}
+
+void append_responses(std::string& out, const RouteSpec& route) {
+  JsonObject responses(out);
+  const auto success = success_of(route);
+  {
+    JsonObject response(responses.name(success));
+    response.text("description", route.summary);
+    if (success != "204") append_content(response, out, route);
+    response.close();
+  }
+  if (route.endpoint == Endpoint::tree_put) {
+    JsonObject response(responses.name("201"));
+    response.text("description", "The node was created").close();
+  }
+  if ((route.traits & trait_wait) != 0) {
+    JsonObject response(responses.name("304"));
+    response.text("description", "No change").close();
+  }
+  JsonObject problem(responses.name("default"));
+  problem.text("description", "A problem document (RFC 9457)");
+  problem.name("content") +=
+      "{\"application/problem+json\":{\"schema\":{\"$ref\":\"#/components/schemas/Problem\"}}}";
+  problem.close();
+  responses.close();
+}
+
+void append_operation(std::string& out, const RouteSpec& route) {
+  JsonObject operation(out);
+  operation.text("summary", route.summary);
+  append_parameters(operation.name("parameters"), route);
+  if ((route.traits & trait_body) != 0) {
+    const bool is_raw =
+        route.endpoint == Endpoint::tree_put || route.endpoint == Endpoint::tree_post;
+    std::string& body = operation.name("requestBody");
+    body += is_raw ? "{\"content\":{\"*/*\":{}}}" : "{\"content\":{\"application/json\":{}}}";
+  }
+  append_responses(operation.name("responses"), route);
+  operation.close();
+}
+
+std::string lower(std::string_view word) {
+  std::string out(word);
+  for (char& c : out) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return out;
+}
+
+constexpr std::string_view kComponents =
+    R"({"schemas":{"Problem":{"type":"object","required":["type","title","status","code",)"
+    R"("retryable","revision"],"properties":{"type":{"type":"string"},"title":{"type":"string"},)"
+    R"("status":{"type":"integer"},"detail":{"type":"string"},"instance":{"type":"string"},)"
+    R"("code":{"type":"string"},"path":{"type":"string"},"revision":{"type":"integer"},)"
+    R"("retryable":{"type":"boolean"},"outcome":{"type":"string","enum":["not-applied","unknown"]},)"
+    R"("leader":{"type":["integer","null"]},"limit":{"type":"integer"},"owner":{"type":"string"},)"
+    R"("reason":{"type":"string"},"oldest_revision":{"type":"integer"},"branch":{"type":"string"},)"
+    R"("op":{"type":"integer"}}}}})";
+
+}  // namespace
+
+std::string openapi_document(std::string_view version) {
+  std::string out;
+  JsonObject document(out);
+  document.text("openapi", "3.1.0");
+  {
+    JsonObject info(document.name("info"));
+    info.text("title", "coord").text("version", version);
+    info.text("description", "Coordination over HTTP: znodes, sessions and watches.").close();
+  }
+  std::vector<std::string_view> paths;
+  for (const auto& route : route_table()) {
+    if (std::find(paths.begin(), paths.end(), route.path) == paths.end()) {
+      paths.push_back(route.path);
+    }
+  }
+  {
+    JsonObject all(document.name("paths"));
+    for (const auto path : paths) {
+      JsonObject item(all.name(path));
+      for (const auto& route : route_table()) {
+        if (route.path != path) continue;
+        append_operation(item.name(lower(word_of(route.method))), route);
+        if (route.method == Method::get) append_operation(item.name("head"), route);
+      }
+      item.close();
+    }
+    all.close();
+  }
+  document.name("components") += kComponents;
+  document.close();
+  return out;
+}
+
+}  // namespace coord::api

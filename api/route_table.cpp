@@ -1,0 +1,164 @@
+#include "api/route_table.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace coord::api {
+namespace {
+
+using Names = std::span<const std::string_view>;
+
+constexpr std::array<std::string_view, 0> kNone{};
+constexpr std::array<std::string_view, 2> kTreeGet{"at", "as"};
+constexpr std::array<std::string_view, 5> kTreePut{"mode", "ttl", "parents", "version", "as"};
+constexpr std::array<std::string_view, 4> kTreePost{"prefix", "mode", "ttl", "parents"};
+constexpr std::array<std::string_view, 2> kTreePatch{"add", "version"};
+constexpr std::array<std::string_view, 2> kTreeDelete{"recursive", "version"};
+constexpr std::array<std::string_view, 4> kChildren{"prefix", "stat", "values", "system"};
+constexpr std::array<std::string_view, 3> kWalk{"depth", "values", "system"};
+constexpr std::array<std::string_view, 1> kVersion{"version"};
+constexpr std::array<std::string_view, 2> kQuotaPut{"nodes", "bytes"};
+constexpr std::array<std::string_view, 7> kWatch{"path",   "depth", "from",  "initial",
+                                                 "values", "prev",  "system"};
+constexpr std::array<std::string_view, 4> kChanges{"from", "values", "prev", "system"};
+constexpr std::array<std::string_view, 3> kSessionOpen{"ttl", "ttl_ms", "name"};
+constexpr std::array<std::string_view, 1> kAtOnly{"at"};
+
+constexpr std::array<std::string_view, 3> kReadNames{"consistency", "max_staleness",
+                                                     "min_revision"};
+constexpr std::array<std::string_view, 2> kListNames{"limit", "cursor"};
+constexpr std::array<std::string_view, 2> kWaitNames{"wait", "since"};
+constexpr std::array<std::string_view, 1> kTimeoutNames{"timeout"};
+
+constexpr std::uint8_t kRead = trait_read;
+constexpr std::uint8_t kWrite = trait_write;
+constexpr std::uint8_t kBodyWrite = trait_write | trait_body;
+constexpr std::uint8_t kPage = trait_read | trait_list;
+
+// The tree stands first: it is what most requests ask for.
+constexpr std::array kRoutes = {
+    RouteSpec{Method::get, "/v1/tree/{path}", Endpoint::tree_get, trait_read | trait_wait, kTreeGet,
+              "The value of a node, raw or in an envelope; HEAD without the body"},
+    RouteSpec{Method::put, "/v1/tree/{path}", Endpoint::tree_put, kBodyWrite, kTreePut,
+              "Set a node, or create it when it is missing"},
+    RouteSpec{Method::post, "/v1/tree/{path}", Endpoint::tree_post, kBodyWrite, kTreePost,
+              "Create a sequential child"},
+    RouteSpec{Method::patch, "/v1/tree/{path}", Endpoint::tree_patch, kBodyWrite, kTreePatch,
+              "Apply a JSON merge patch to a JSON value, or add to a number"},
+    RouteSpec{Method::erase, "/v1/tree/{path}", Endpoint::tree_delete, kWrite, kTreeDelete,
+              "Delete a node, or a whole subtree"},
+    RouteSpec{Method::get, "/v1/stat/{path}", Endpoint::stat_get, kRead, kAtOnly,
+              "The stat of a node"},
+    RouteSpec{Method::get, "/v1/children/{path}", Endpoint::children_get,
+              trait_read | trait_list | trait_wait, kChildren, "The children of a node, in pages"},
+    RouteSpec{Method::get, "/v1/walk/{path}", Endpoint::walk_get, kPage, kWalk,
+              "A subtree as NDJSON, at one revision"},
+    RouteSpec{Method::get, "/v1/history/{path}", Endpoint::history_get, kPage, kNone,
+              "Past versions of a node, the newest first"},
+    RouteSpec{Method::get, "/v1/acl/{path}", Endpoint::acl_get, kRead, kNone, "A node's ACL"},
+    RouteSpec{Method::put, "/v1/acl/{path}", Endpoint::acl_put, kBodyWrite, kVersion,
+              "Set a node's ACL"},
+    RouteSpec{Method::get, "/v1/quotas/{path}", Endpoint::quota_get, kRead, kNone,
+              "The quota of a subtree, and what is used of it"},
+    RouteSpec{Method::put, "/v1/quotas/{path}", Endpoint::quota_put, kBodyWrite, kQuotaPut,
+              "Set the quota of a subtree"},
+    RouteSpec{Method::erase, "/v1/quotas/{path}", Endpoint::quota_delete, kWrite, kNone,
+              "Remove the quota of a subtree"},
+    RouteSpec{Method::post, "/v1/txn", Endpoint::txn_post, kBodyWrite, kNone,
+              "Compare, then do all of one list of operations or all of the other"},
+    RouteSpec{Method::get, "/v1/watch", Endpoint::watch_get, trait_stream, kWatch,
+              "A stream of changes, by SSE or NDJSON"},
+    RouteSpec{Method::get, "/v1/changes", Endpoint::changes_get, kPage, kChanges,
+              "The same changes in pages"},
+    RouteSpec{Method::post, "/v1/sessions", Endpoint::session_open, kBodyWrite, kSessionOpen,
+              "Open a session"},
+    RouteSpec{Method::get, "/v1/sessions", Endpoint::session_list, kPage, kNone,
+              "The sessions, in pages"},
+    RouteSpec{Method::get, "/v1/sessions/{id}", Endpoint::session_get, kRead, kNone,
+              "What is known of a session"},
+    RouteSpec{Method::erase, "/v1/sessions/{id}", Endpoint::session_delete, kWrite, kNone,
+              "Close a session; its ephemerals go in the same revision"},
+    RouteSpec{Method::post, "/v1/sessions/{id}/keepalive", Endpoint::session_keepalive, trait_body,
+              kNone, "Renew a session, confirmed by the leader"},
+    RouteSpec{Method::get, "/v1/status", Endpoint::status_get, trait_none, kNone,
+              "The state of this member"},
+    RouteSpec{Method::get, "/livez", Endpoint::livez, trait_local, kNone, "Is the process alive"},
+    RouteSpec{Method::get, "/readyz", Endpoint::readyz, trait_local, kNone,
+              "Does this member serve"},
+    RouteSpec{Method::get, "/metrics", Endpoint::metrics, trait_local, kNone,
+              "Metrics in Prometheus' text format"},
+    RouteSpec{Method::get, "/version", Endpoint::version, trait_local, kNone,
+              "The version of this member"},
+    RouteSpec{Method::get, "/openapi.json", Endpoint::openapi, trait_local, kNone, "This document"},
+};
+
+// Does `path` fit the template? Sets the argument.
+bool fits(std::string_view spec, std::string_view path, std::string_view& argument) noexcept {
+  const auto brace = spec.find('{');
+  if (brace == std::string_view::npos) return spec == path;
+  const auto head = spec.substr(0, brace);  // With the slash before the brace.
+  const auto tail = spec.substr(spec.find('}') + 1);
+  if (spec.substr(brace).starts_with("{path}")) {
+    if (path == head.substr(0, head.size() - 1)) {
+      argument = {};
+      return true;
+    }
+    if (!path.starts_with(head)) return false;
+    argument = path.substr(head.size());
+    return true;
+  }
+  if (!path.starts_with(head)) return false;
+  const auto rest = path.substr(head.size());
+  const auto end = std::min(rest.find('/'), rest.size());
+  if (end == 0 || rest.substr(end) != tail) return false;
+  argument = rest.substr(0, end);
+  return true;
+}
+
+bool has(Names names, std::string_view name) noexcept {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+}  // namespace
+
+std::span<const RouteSpec> route_table() noexcept { return kRoutes; }
+
+RouteMatch match_route(Method method, std::string_view path) {
+  RouteMatch match;
+  const Method wanted = method == Method::head ? Method::get : method;
+  for (const auto& route : kRoutes) {
+    std::string_view argument;
+    if (!fits(route.path, path, argument)) continue;
+    if (route.method == wanted) {
+      match.route = &route;
+      match.argument = argument;
+      match.allow.clear();
+      return match;
+    }
+    if (!match.allow.empty()) match.allow += ", ";
+    match.allow += word_of(route.method);
+    if (route.method == Method::get) match.allow += ", HEAD";
+  }
+  if (!match.allow.empty()) match.allow += ", OPTIONS";
+  return match;
+}
+
+bool takes_parameter(const RouteSpec& route, std::string_view name) noexcept {
+  if (has(route.query, name)) return true;
+  if ((route.traits & trait_read) != 0 && has(kReadNames, name)) return true;
+  if ((route.traits & trait_list) != 0 && has(kListNames, name)) return true;
+  if ((route.traits & trait_wait) != 0 && has(kWaitNames, name)) return true;
+  return (route.traits & trait_local) == 0 && has(kTimeoutNames, name);
+}
+
+std::vector<std::string_view> parameters_of(const RouteSpec& route) {
+  std::vector<std::string_view> names(route.query.begin(), route.query.end());
+  const auto add = [&](Names more) { names.insert(names.end(), more.begin(), more.end()); };
+  if ((route.traits & trait_read) != 0) add(kReadNames);
+  if ((route.traits & trait_list) != 0) add(kListNames);
+  if ((route.traits & trait_wait) != 0) add(kWaitNames);
+  if ((route.traits & trait_local) == 0) add(kTimeoutNames);
+  return names;
+}
+
+}  // namespace coord::api

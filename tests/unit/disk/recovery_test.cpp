@@ -1,0 +1,58 @@
+#include "coord/disk/recovery.hpp"
+
+#include <gtest/gtest.h>
+
+#include "tests/unit/disk/wal_fixture.hpp"
+
+namespace coord::disk {
+namespace {
+
+struct Case {
+  std::string name;
+  std::optional<core::CheckpointMark> mark;
+  std::uint64_t first, last;  // Of the log, all in term 2. Zero: empty.
+  std::uint64_t term;         // The hard state's.
+  std::vector<std::uint64_t> want;
+  std::string want_error;
+};
+
+core::CheckpointMark mark_at(std::uint64_t applied, std::uint64_t term = 2) {
+  return {.applied = Index(applied), .applied_term = Term(term)};
+}
+
+TEST(Recovery, the_log_continues_the_checkpoint_or_is_refused) {
+  const Case cases[] = {
+      {"nothing at all", std::nullopt, 0, 0, 0, {}, ""},
+      {"a log alone", std::nullopt, 1, 4, 2, {1, 2, 3, 4}, ""},
+      {"a log alone that does not begin at 1", std::nullopt, 2, 4, 2, {}, "entries are missing"},
+      {"a log that overlaps", mark_at(3), 1, 5, 2, {4, 5}, ""},
+      {"a log that follows exactly", mark_at(3), 4, 5, 2, {4, 5}, ""},
+      {"a log that ends at the mark", mark_at(5), 3, 5, 2, {}, ""},
+      {"a log that ends before the mark", mark_at(9), 3, 5, 2, {}, ""},
+      {"a hole between", mark_at(3), 5, 6, 2, {}, "entries are missing"},
+      {"a new log beside a checkpoint", mark_at(3), 0, 0, 0, {}, "the log is missing"},
+      {"a log without entries", mark_at(3), 0, 0, 2, {}, ""},
+      {"a log that a snapshot replaced", mark_at(4, 1), 1, 6, 2, {}, ""},
+  };
+  for (const auto& c : cases) {
+    WalRecovered recovered;
+    recovered.hard_state.term = Term(c.term);
+    for (auto i = c.first; i != 0 && i <= c.last; ++i) recovered.entries.push_back(entry(i, 2));
+    const auto start = combine(c.mark, std::move(recovered));
+    if (!c.want_error.empty()) {
+      ASSERT_FALSE(start) << c.name;
+      EXPECT_EQ(start.error().failure, Failure::corrupt) << c.name;
+      EXPECT_NE(start.error().message.find(c.want_error), std::string::npos) << c.name;
+      continue;
+    }
+    ASSERT_TRUE(start) << c.name << ": " << start.error().message;
+    std::vector<std::uint64_t> got;
+    for (const auto& e : start.value().entries) got.push_back(e->index.value());
+    EXPECT_EQ(got, c.want) << c.name;
+    EXPECT_EQ(start.value().hard_state.term, Term(c.term)) << c.name;
+    EXPECT_EQ(start.value().checkpoint.index, c.mark ? c.mark->applied : Index()) << c.name;
+  }
+}
+
+}  // namespace
+}  // namespace coord::disk

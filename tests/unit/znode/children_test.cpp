@@ -1,0 +1,71 @@
+#include "znode/children.hpp"
+
+#include <gtest/gtest.h>
+
+#include <map>
+#include <string>
+
+#include "coord/base/prng.hpp"
+#include "znode/node.hpp"
+
+namespace coord::znode {
+namespace {
+
+// Against std::map, over sizes that split and join chunks many times.
+TEST(Children, a_directory_is_an_ordered_map_by_name) {
+  for (const std::uint64_t names : {10U, 300U, 5000U}) {
+    Prng prng(names);
+    Children children;
+    std::map<std::string, Node*> model;
+    for (int i = 0; i < 20'000; ++i) {
+      // More goes in than out at first, and later the other way round.
+      const auto name = std::to_string(prng.below(names));
+      const auto at = model.find(name);
+      if (prng.chance(i < 10'000 ? 2 : 1, 3)) {
+        auto* const node = Node::make(Node{}, name, "", {});
+        const bool is_new = children.insert(node);
+        ASSERT_EQ(is_new, at == model.end());
+        if (is_new) {
+          model[name] = node;
+        } else {
+          Node::free(node);
+        }
+      } else if (at != model.end()) {
+        children.erase(at->second);
+        Node::free(at->second);
+        model.erase(at);
+      }
+      ASSERT_EQ(children.size(), model.size());
+      const auto found = model.find(name);
+      ASSERT_EQ(children.find(name), found == model.end() ? nullptr : found->second);
+      const auto bound = model.lower_bound(name);
+      const auto got = children.lower_bound(name);
+      ASSERT_EQ(got == children.end(), bound == model.end());
+      if (bound != model.end()) {
+        ASSERT_EQ(*got, bound->second);
+      }
+    }
+    auto want = model.begin();
+    for (auto* const node : children) {
+      ASSERT_NE(want, model.end());
+      ASSERT_EQ(node, (want++)->second);
+    }
+    EXPECT_EQ(want, model.end());
+    for (const auto& [name, node] : model) Node::free(node);
+  }
+}
+
+TEST(Children, a_node_is_replaced_in_its_place) {
+  Children children;
+  auto* const old = Node::make(Node{}, "a", "", {"one", nullptr, false});
+  auto* const with = Node::make(Node{}, "a", "", {"two", nullptr, false});
+  EXPECT_TRUE(children.insert(old));
+  children.replace(old, with);
+  EXPECT_EQ(children.find("a"), with);
+  EXPECT_EQ(children.size(), 1U);
+  Node::free(old);
+  Node::free(with);
+}
+
+}  // namespace
+}  // namespace coord::znode
