@@ -115,8 +115,8 @@ void Checker::advance(const Member& member) {
       world_.count(Count::session_expired);
       promised_until_ms_.erase(id);
     }
-    if (!entry.is_command || entry.command.request_hash == 0) continue;
-    const auto token = tokens_.find(entry.command.request_hash);
+    if (entry.token == 0) continue;
+    const auto token = tokens_.find(entry.token);
     if (token == tokens_.end()) {
       return world_.fail(4, fmt::format("entry {} is of a request that nobody sent", next));
     }

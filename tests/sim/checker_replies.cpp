@@ -45,6 +45,7 @@ bool is_at_the_door(Code code) {
     case Code::disk_full:
     case Code::session_expired:
     case Code::not_found:
+    case Code::behind:
       return true;
     default:
       return false;
@@ -58,8 +59,7 @@ void Checker::check_write(std::uint64_t token, const core::Reply& reply) {
   if (revision > model_.applied()) {
     return world_.fail(5, fmt::format("a write is answered at {} before it is applied", revision));
   }
-  const bool has_entry = revision && model_.at(revision).is_command &&
-                         model_.at(revision).command.request_hash == token;
+  const bool has_entry = revision && model_.at(revision).token == token;
   const bool is_monostate = std::holds_alternative<std::monostate>(reply.result);
   if (has_entry) {
     const auto& want = model_.at(revision).outcome;
@@ -116,11 +116,18 @@ void Checker::check_get(const core::Get& op, const core::Reply& reply) {
     if (want) world_.fail(11, fmt::format("{} is not there at {}, but was", op.path, at));
     return;
   }
-  const auto* got = std::get_if<core::NodeValue>(&reply.result);
-  if (got == nullptr || !is_same_node(*got, want, op.with_value)) {
-    world_.fail(
-        11, fmt::format("{} at {} is read as '{}', and was '{}'", op.path, at,
-                        got == nullptr ? "" : got->value.str(), want ? want->value : "not there"));
+  const auto* found = std::get_if<core::NodeValue>(&reply.result);
+  auto got = found == nullptr ? core::NodeValue() : *found;
+  if (op.at && want) {
+    // What the past keeps of a node is its value and what came with it, not its children and ACL.
+    got.stat.pzxid = want->stat.pzxid;
+    got.stat.cversion = want->stat.cversion;
+    got.stat.num_children = want->stat.num_children;
+    got.stat.aversion = want->stat.aversion;
+  }
+  if (found == nullptr || !is_same_node(got, want, op.with_value)) {
+    world_.fail(11, fmt::format("{} at {} is read as '{:.20}', and was '{:.20}'", op.path, at,
+                                got.value.view(), want ? want->value : "not there"));
   }
 }
 
@@ -179,9 +186,8 @@ void Checker::check_history(const core::GetHistory& op, const core::Reply& reply
   const auto* got = std::get_if<core::HistoryList>(&reply.result);
   if (got == nullptr) return;
   std::size_t at = 0;
-  auto last = op.before ? op.before.previous() : reply.revision;
-  for (auto zxid = std::min(last, reply.revision); zxid && at < got->entries.size();
-       zxid = zxid.previous()) {
+  auto last = op.before ? std::min(op.before.previous(), reply.revision) : reply.revision;
+  for (auto zxid = last; zxid && at < got->entries.size(); zxid = zxid.previous()) {
     const auto& changes = model_.at(zxid).changes;
     for (auto change = changes.rbegin(); change != changes.rend(); ++change) {
       if (change->path != op.path) continue;

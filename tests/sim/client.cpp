@@ -97,6 +97,7 @@ void Client::ask(core::Request request) {
   asked.first_asked_us = world_.now();
   asked.token = (number_ + 1) << 32 | ++last_token_;
   asked.request.request_hash = asked.token;
+  asked.request.identities.push_back({kTokenScheme, fmt::format("{}", asked.token)});
   ask_again(std::move(asked));
 }
 

@@ -131,6 +131,7 @@ void Client::on_state(const core::WatchState& state) {
     case Code::session_expired:
     case Code::no_leader:
     case Code::overloaded:
+    case Code::behind:
       return;
     default:
       if (stream.is_local && (state.code == Code::bad_request || state.code == Code::not_found)) {

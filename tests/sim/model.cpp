@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 
 #include "coord/base/check.hpp"
 #include "coord/base/overloaded.hpp"
@@ -498,6 +499,11 @@ const ModelEntry& Model::apply(const election::LogEntry& log_entry) {
   COORD_CHECK(core::decode(log_entry.payload, entry.command) == core::DecodeError::none,
               "a committed command decodes", log_entry.index);
   const auto& command = entry.command;
+  for (const auto& identity : command.identities) {
+    if (identity.scheme == kTokenScheme) {
+      entry.token = std::strtoull(identity.id.c_str(), nullptr, 10);
+    }
+  }
   command_ = &command;
   service_ms_ = std::max(service_ms_, command.service_ms);
   const auto& limits = limits_.retry;

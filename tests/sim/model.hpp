@@ -32,9 +32,14 @@ struct ModelNode {
   std::int64_t touched_ms = 0;  // Service time: for the deadlines of containers and ttl nodes.
 };
 
+// Every request of a client carries one identity of this scheme, whose id is a number of its own:
+// so its entry is known in the log.
+inline constexpr auto kTokenScheme = "sim";
+
 struct ModelEntry {
   core::Command command;
   bool is_command = false;
+  std::uint64_t token = 0;  // Zero: of no client.
   core::Outcome outcome;
   std::vector<znode::Change> changes;
   std::vector<SessionId> expired;  // Ended by this entry because they ran out.
