@@ -115,6 +115,9 @@ void Checker::advance(const Member& member) {
       world_.count(Count::session_expired);
       promised_until_ms_.erase(id);
     }
+    if (std::holds_alternative<core::SessionOpened>(entry.outcome.result)) {
+      touched_ms_[SessionId(next.value())] = member.mono_ms();
+    }
     if (entry.token == 0) continue;
     const auto token = tokens_.find(entry.token);
     if (token == tokens_.end()) {

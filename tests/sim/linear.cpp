@@ -10,30 +10,42 @@ namespace {
 
 using Kind = RegisterOp::Kind;
 
-// Of writes whose fate is unknown: one that nobody read may as well not have been, and one that was
-// read took effect before that read was answered.
-void settle_unknown(std::vector<RegisterOp>& history) {
+// What is known of writes whose fate is not: one whose value was read took effect before that read
+// was answered. The others are spares: of a put that nobody read, only that something was there can
+// matter, and of an erase only that nothing was; either is taken just before an operation that
+// needs it, so they are counted and not searched.
+struct Spares {
+  std::vector<std::int64_t> puts;  // When they were asked.
+  std::vector<std::int64_t> erases;
+};
+
+Spares settle_unknown(std::vector<RegisterOp>& history) {
   std::map<std::string, std::int64_t> first_read;
   for (const auto& op : history) {
     if (op.kind != Kind::get || op.is_absent || op.answered_us == INT64_MAX) continue;
     const auto at = first_read.try_emplace(op.value, op.answered_us).first;
     at->second = std::min(at->second, op.answered_us);
   }
-  std::erase_if(history, [&](const RegisterOp& op) {
+  Spares spares;
+  std::erase_if(history, [&](RegisterOp& op) {
     if (op.answered_us != INT64_MAX) return false;
-    return op.kind == Kind::get || (op.kind == Kind::put && !first_read.contains(op.value));
-  });
-  for (auto& op : history) {
-    if (op.answered_us == INT64_MAX && op.kind == Kind::put) {
-      op.answered_us = first_read.at(op.value);
+    if (op.kind == Kind::erase) spares.erases.push_back(op.asked_us);
+    if (op.kind != Kind::put) return true;
+    const auto read = first_read.find(op.value);
+    if (read != first_read.end()) {
+      op.answered_us = read->second;
+      return false;
     }
-  }
+    spares.puts.push_back(op.asked_us);
+    return true;
+  });
+  return spares;
 }
 
 class Search {
  public:
-  Search(std::vector<RegisterOp> history, std::uint64_t steps_max)
-      : history_(std::move(history)), steps_left_(steps_max) {
+  Search(std::vector<RegisterOp> history, Spares spares, std::uint64_t steps_max)
+      : history_(std::move(history)), spares_(std::move(spares)), steps_left_(steps_max) {
     std::map<std::string, std::uint32_t> numbers;
     for (const auto& op : history_) {
       numbers.try_emplace(op.value, static_cast<std::uint32_t>(numbers.size() + 1));
@@ -99,17 +111,42 @@ class Search {
     bool is_answer;
     std::uint32_t op;
   };
+  // What the register and the spares have come to.
+  struct State {
+    std::uint32_t value = 0;  // Zero: absent.
+    std::uint32_t puts_taken = 0;
+    std::uint32_t erases_taken = 0;
+    friend auto operator<=>(const State&, const State&) = default;
+  };
+  // Takes effect before the first answer that is still to come.
+  bool take_spare(const std::vector<std::int64_t>& asked, std::uint32_t& taken) const {
+    auto at = next_[0];
+    while (!marks_[at - 1].is_answer) at = next_[at];
+    const auto until = marks_[at - 1].at_us;
+    const auto there =
+        std::count_if(asked.begin(), asked.end(), [until](std::int64_t us) { return us <= until; });
+    if (static_cast<std::int64_t>(taken) >= there) return false;
+    ++taken;
+    return true;
+  }
+  bool make_absent() {
+    if (state_.value == 0) return true;
+    if (!take_spare(spares_.erases, state_.erases_taken)) return false;
+    state_.value = 0;
+    return true;
+  }
   bool step(std::uint32_t op) {
     const auto& one = history_[op];
     switch (one.kind) {
       case Kind::put:
-        state_ = values_[op];
+        state_.value = values_[op];
         return true;
       case Kind::get:
-        return one.is_absent ? state_ == 0 : state_ == values_[op];
+        return one.is_absent ? make_absent() : state_.value == values_[op];
       case Kind::erase:
-        if (one.answered_us != INT64_MAX && one.is_absent != (state_ == 0)) return false;
-        state_ = 0;
+        if (one.is_absent) return make_absent();
+        if (state_.value == 0 && !take_spare(spares_.puts, state_.puts_taken)) return false;
+        state_.value = 0;
         return true;
     }
     return false;
@@ -125,6 +162,7 @@ class Search {
   }
 
   std::vector<RegisterOp> history_;
+  Spares spares_;
   std::uint64_t steps_left_;
   std::vector<std::uint32_t> values_;
   std::vector<Mark> marks_;
@@ -132,18 +170,16 @@ class Search {
   std::vector<std::uint32_t> previous_;
   std::vector<std::uint32_t> answer_of_;
   std::vector<std::uint64_t> done_;
-  std::uint32_t state_ = 0;
-  std::set<std::pair<std::vector<std::uint64_t>, std::uint32_t>> seen_;
-  std::vector<std::pair<std::uint32_t, std::uint32_t>> taken_;
+  State state_;
+  std::set<std::pair<std::vector<std::uint64_t>, State>> seen_;
+  std::vector<std::pair<std::uint32_t, State>> taken_;
 };
 
 }  // namespace
 
 Verdict judge(std::vector<RegisterOp> history, std::uint64_t steps_max) {
-  settle_unknown(history);
-  // Where nothing is under way the past is decided but for its last state: the search runs over
-  // the whole, its memory makes that cheap.
-  return Search(std::move(history), steps_max).run();
+  auto spares = settle_unknown(history);
+  return Search(std::move(history), std::move(spares), steps_max).run();
 }
 
 }  // namespace coord::sim

@@ -144,9 +144,15 @@ void World::close() {
     client->finish(histories);
   }
   for (auto& [path, history] : histories) {
-    const auto verdict = judge(std::move(history), kSearchStepsMax);
+    const auto verdict = judge(history, kSearchStepsMax);
     if (verdict == Verdict::undecided) ++outcome_.undecided;
-    if (verdict == Verdict::illegal) fail(12, fmt::format("{} is not linearizable", path));
+    if (verdict != Verdict::illegal) continue;
+    fail(12, fmt::format("{} is not linearizable", path));
+    if (!options_.with_trace) continue;
+    for (const auto& op : history) {
+      trace(fmt::format("{} {} {}..{} '{:.20}'{}", path, static_cast<int>(op.kind), op.asked_us,
+                        op.answered_us, op.value, op.is_absent ? " absent" : ""));
+    }
   }
 }
 
