@@ -57,6 +57,15 @@ Code Node::check_session(const SessionCredential& session, Reply& reply) const {
       reply.detail = fmt::format("session {} has ended", session.id);
       break;
     default:
+      // The id is the revision that opened it: this member may not have got there yet, as after a
+      // start. Only a leader knows that its log goes no further.
+      if (session.id.value() > state_.applied().value() &&
+          (raft_.role() != election::Role::leader ||
+           session.id.value() <= raft_.last_index().value())) {
+        reply.detail = fmt::format("this member has applied {} and not yet session {}",
+                                   state_.applied(), session.id);
+        return Code::behind;
+      }
       reply.detail = fmt::format("there is no session {}", session.id);
       break;
   }

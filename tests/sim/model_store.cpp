@@ -70,6 +70,50 @@ Result<void> ModelStore::commit(const core::Checkpoint& checkpoint) {
   return success();
 }
 
+// Of what is there, so that a mutant is not found by the digest of the load alone.
+void ModelStore::set_digest() {
+  std::uint64_t digest = 0;
+  for (const auto& [key, bytes] : records_) {
+    if (is_in_digest(key.first)) digest += record_hash(key.first, key.second, bytes);
+  }
+  if (mark_) mark_->digest = digest;
+}
+
+void ModelStore::commit_data(const core::Checkpoint& checkpoint) {
+  for (const auto& [key, bytes] : checkpoint.records.records()) set(Key(key.table, key.key), bytes);
+  set_digest();
+  can_fall_back_ = false;
+}
+
+Result<void> ModelStore::commit_mutated(const core::Checkpoint& checkpoint, Mutant mutant) {
+  core::Checkpoint changed;
+  changed.applied = checkpoint.applied;
+  changed.applied_term = checkpoint.applied_term;
+  changed.digest = checkpoint.digest;
+  changed.trim_changes_below = checkpoint.trim_changes_below;
+  bool has_ended = false;
+  for (const auto& [key, bytes] : checkpoint.records.records()) {
+    has_ended = has_ended || (key.table == Table::ended && bytes);
+  }
+  for (const auto& [key, bytes] : checkpoint.records.records()) {
+    if (mutant == Mutant::window_not_stored && key.table == Table::retry) continue;
+    if (mutant == Mutant::ephemerals_stay && has_ended && key.table == Table::nodes && !bytes) {
+      continue;
+    }
+    if (bytes) {
+      changed.records.put(key.table, key.key, *bytes);
+    } else {
+      changed.records.erase(key.table, key.key);
+    }
+  }
+  auto result = commit(changed);
+  if (result && (mutant == Mutant::window_not_stored || mutant == Mutant::ephemerals_stay)) {
+    set_digest();
+    can_fall_back_ = false;
+  }
+  return result;
+}
+
 Result<void> ModelStore::scan(
     Table table, std::string_view from, std::string_view to,
     const std::function<bool(std::string_view key, std::string_view bytes)>& each) const {

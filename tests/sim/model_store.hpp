@@ -13,6 +13,7 @@
 
 #include "coord/base/prng.hpp"
 #include "coord/disk/state_store.hpp"
+#include "tests/sim/plan.hpp"
 
 namespace coord::sim {
 
@@ -41,6 +42,11 @@ class ModelStore final : public disk::StateStore {
   [[nodiscard]] Result<std::optional<Zxid>> oldest_change() const override;
   [[nodiscard]] std::uint64_t bytes_used() const override;
 
+  // Broken on purpose, for the simulator's mutants.
+  [[nodiscard]] Result<void> commit_mutated(const core::Checkpoint& checkpoint, Mutant mutant);
+  // The records without the applied index.
+  void commit_data(const core::Checkpoint& checkpoint);
+
   // `under_way`: the checkpoint whose commit had begun and was not reported, or null.
   void crash(Prng& prng, const core::Checkpoint* under_way, const StoreCrashOdds& odds);
 
@@ -48,6 +54,7 @@ class ModelStore final : public disk::StateStore {
   using Key = std::pair<Table, std::string>;
   void set(const Key& key, const std::optional<std::string>& bytes);
   void trim(Zxid below);
+  void set_digest();
 
   std::map<Key, std::string> records_;
   std::optional<core::CheckpointMark> mark_;

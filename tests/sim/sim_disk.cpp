@@ -91,6 +91,10 @@ Result<void> SimDisk::write(Inode& inode, std::uint64_t offset, std::string_view
 Result<void> SimDisk::sync(Inode& inode) {
   COORD_TRY(operate());
   if (faults.sync_fails) return error(Failure::io, "sync failed");
+  if (std::exchange(faults.next_sync_loses, false)) {
+    inode.unsynced.clear();
+    return error(Failure::io, "sync failed");
+  }
   inode.durable.resize(inode.live.size(), '\0');
   for (const auto sector : inode.unsynced) {
     const auto at = static_cast<std::size_t>(sector * kSector);
@@ -182,6 +186,35 @@ void SimDisk::crash(Prng& prng, const CrashOdds& odds) {
   crash_at_.reset();
   has_lost_power_ = false;
   ++epoch_;
+}
+
+void SimDisk::end_process() {
+  crash_at_.reset();
+  has_lost_power_ = false;
+  ++epoch_;
+}
+
+std::unique_ptr<SimDisk> SimDisk::clone() const {
+  auto copy = std::make_unique<SimDisk>();
+  std::map<const Inode*, std::shared_ptr<Inode>> made;
+  const auto of = [&made](const std::shared_ptr<Inode>& inode) -> std::shared_ptr<Inode> {
+    if (!inode) return nullptr;
+    auto& there = made[inode.get()];
+    if (!there) there = std::make_shared<Inode>(*inode);
+    return there;
+  };
+  for (const auto& [name, inode] : live_) copy->live_.emplace(name, of(inode));
+  for (const auto& [name, inode] : durable_) copy->durable_.emplace(name, of(inode));
+  for (const auto& change : changes_) {
+    copy->changes_.push_back({change.removed, change.added, of(change.inode)});
+  }
+  return copy;
+}
+
+std::unique_ptr<SimDisk> SimDisk::durable_copy() const {
+  auto copy = std::make_unique<SimDisk>();
+  for (const auto& [name, inode] : durable_) copy->set_content(name, inode->durable);
+  return copy;
 }
 
 const std::string& SimDisk::content(std::string_view name) const {

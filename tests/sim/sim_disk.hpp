@@ -25,6 +25,9 @@ struct DiskFaults {
   bool write_fails = false;                     // EIO.
   bool sync_fails = false;                      // EIO; the bytes stay unsynced for ever.
   bool read_fails = false;                      // EIO.
+  // One sync fails, and what it should have written is clean and lost, as on a real kernel: it can
+  // be read until the power goes, and a second sync would succeed without writing it.
+  bool next_sync_loses = false;
 };
 
 // How likely, in a hundred, an unsynced thing survives a crash.
@@ -57,6 +60,14 @@ class SimDisk final : public disk::Disk {
   [[nodiscard]] bool has_lost_power() const noexcept { return has_lost_power_; }
   // Decides what survived, and switches the power on again. Every open File is dead afterwards.
   void crash(Prng& prng, const CrashOdds& odds);
+
+  // The process alone ended: what was written stays to be read, synced or not. Every open File is
+  // dead afterwards.
+  void end_process();
+  // The same disk, apart: files, what is unsynced, changes of the directory; no faults.
+  [[nodiscard]] std::unique_ptr<SimDisk> clone() const;
+  // A disk that holds what is surely durable, as after the worst loss of power.
+  [[nodiscard]] std::unique_ptr<SimDisk> durable_copy() const;
 
   // For tests that do damage. Requires: the file exists.
   [[nodiscard]] const std::string& content(std::string_view name) const;

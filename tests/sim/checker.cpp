@@ -1,0 +1,308 @@
+#include "tests/sim/checker.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "coord/base/checksum.hpp"
+#include "coord/base/overloaded.hpp"
+
+namespace coord::sim {
+namespace {
+
+constexpr std::int64_t kFullCheckUs = 1'000'000;
+// How late a session may end: after its time-out, by the clock of a member that runs undisturbed.
+constexpr std::int64_t kLateMs = 2'000;
+// One in so many deliveries reads the whole durable image.
+constexpr std::uint64_t kImageOneIn = 150;
+constexpr std::size_t kSpareFilesMax = 2;
+
+Zxid revision_of(const core::Delivery& delivery) {
+  return std::visit(Overloaded{[](const core::Reply& reply) { return reply.revision; },
+                               [](const core::WatchEvent& event) { return event.batch->zxid; },
+                               [](const core::WatchState& state) { return state.revision; }},
+                    delivery);
+}
+
+}  // namespace
+
+Checker::Checker(World& world) : world_(world), model_(world.plan().limits) {}
+
+// ---------------------------------------------------------------- the canonical history
+
+void Checker::on_start(Member& member, const core::NodeState& state) {
+  check_start(state);
+  auto& log = logs_[member.id()];
+  log.clear();
+  for (const auto& entry : state.log.entries) log.emplace(entry->index, entry);
+  // A new leader gives every session its whole time-out again.
+  promised_until_ms_.clear();
+  touched_ms_.clear();
+  for (const auto& [id, session] : model_.sessions()) {
+    promised_until_ms_[id] = member.mono_ms() + session.ttl_ms;
+  }
+}
+
+void Checker::check_start(const core::NodeState& state) {
+  const auto snapshot = state.log.snapshot.index;
+  if (snapshot.value() > canonical_.size()) {
+    return world_.fail(4, fmt::format("the checkpoint is of {}, only {} is committed", snapshot,
+                                      canonical_.size()));
+  }
+  const auto& entries = state.log.entries;
+  for (auto i = snapshot.next(); i.value() <= canonical_.size(); i = i.next()) {
+    const auto at = i.value() - snapshot.value() - 1;
+    if (at >= entries.size()) {
+      return world_.fail(
+          5, fmt::format("entry {} was committed and told, and is gone: recovered up to {}", i,
+                         snapshot.value() + entries.size()));
+    }
+    if (*entries[at] != *canonical_[i.value() - 1]) {
+      return world_.fail(4, fmt::format("entry {} is another one after a start", i));
+    }
+  }
+  if (!canonical_.empty() && state.log.hard_state.term < canonical_.back()->term) {
+    world_.fail(1, "the term went back over a start");
+  }
+}
+
+void Checker::replay(core::NodeState state) {
+  auto& machine = state.state;
+  check_digest(machine.applied(), machine.digest());
+  for (const auto& entry : state.log.entries) {
+    if (entry->index.value() > canonical_.size() || world_.has_failed()) break;
+    machine.apply(*entry);
+    check_digest(machine.applied(), machine.digest());
+  }
+  if (!world_.has_failed()) check_state(machine);
+}
+
+std::string Checker::recovered_state(core::NodeState state) {
+  check_start(state);
+  if (world_.has_failed()) return {};
+  for (const auto& entry : state.log.entries) {
+    if (entry->index.value() > canonical_.size()) break;
+    state.state.apply(*entry);
+  }
+  return fmt::format("{:016x} at {}", state.state.digest(), state.state.applied());
+}
+
+void Checker::on_end(const Member& member) { logs_.erase(member.id()); }
+
+void Checker::on_persist(const Member& member, const election::Persist& persist) {
+  auto& log = logs_[member.id()];
+  for (const auto& entry : persist.entries) {
+    log.erase(log.lower_bound(entry->index), log.end());
+    log.emplace(entry->index, entry);
+    check_expired(member, *entry);
+  }
+}
+
+// Takes over what the member has applied: it is the first to apply an entry, or it agrees.
+void Checker::advance(const Member& member) {
+  const auto applied = member.node().state().applied();
+  auto& log = logs_[member.id()];
+  while (canonical_.size() < applied.value() && !world_.has_failed()) {
+    const Index next(canonical_.size() + 1);
+    const auto at = log.find(next);
+    if (at == log.end()) {
+      return world_.fail(4, fmt::format("entry {} is applied and was never logged", next));
+    }
+    canonical_.push_back(at->second);
+    const auto& entry = model_.apply(*at->second);
+    for (const auto id : entry.expired) {
+      world_.count(Count::session_expired);
+      promised_until_ms_.erase(id);
+    }
+    if (std::holds_alternative<core::SessionOpened>(entry.outcome.result)) {
+      touched_ms_[SessionId(next.value())] = member.mono_ms();
+    }
+    if (entry.token == 0) continue;
+    const auto token = tokens_.find(entry.token);
+    if (token == tokens_.end()) {
+      return world_.fail(4, fmt::format("entry {} is of a request that nobody sent", next));
+    }
+    ++token->second.entries;
+    if (entry.outcome.was_applied_before) world_.count(Count::answered_before);
+  }
+}
+
+void Checker::check_digest(Zxid zxid, std::uint64_t digest) {
+  const auto [at, is_new] = digests_.try_emplace(zxid, digest);
+  if (!is_new && at->second != digest) {
+    world_.fail(
+        8, fmt::format("the digest at {} is {:016x}, and was {:016x}", zxid, digest, at->second));
+  }
+}
+
+void Checker::after_turn(Member& member) {
+  advance(member);
+  if (world_.has_failed()) return;
+  const auto& node = member.node();
+  const auto& state = node.state();
+  if (index_of(state.applied()) > node.raft().committed()) {
+    return world_.fail(4, "applied is beyond committed");
+  }
+  if (node.checkpointed() > index_of(state.applied())) {
+    return world_.fail(4, "the checkpoint is beyond applied");
+  }
+  node.raft().check_invariants();
+  check_digest(state.applied(), state.digest());
+  world_.note("turn", member.id().value(), state.applied().value(), state.digest());
+  if (world_.now() < next_full_check_us_) return;
+  next_full_check_us_ = world_.now() + kFullCheckUs;
+  state.check_invariants();
+  node.history().check_invariants();
+  check_state(state);
+  check_late(member);
+}
+
+void Checker::on_deliver(Member& member, const std::vector<core::Delivery>& deliveries) {
+  advance(member);
+  for (const auto& delivery : deliveries) {
+    said_ = std::max(said_, revision_of(delivery));
+    const auto* reply = std::get_if<core::Reply>(&delivery);
+    if (reply == nullptr || reply->code != Code::ok) continue;
+    std::visit(Overloaded{[&](const core::SessionOpened& opened) {
+                            if (reply->was_applied_before) return;
+                            promised_until_ms_[opened.id] = member.mono_ms() + opened.ttl_ms;
+                            touched_ms_[opened.id] = member.mono_ms();
+                          },
+                          [](const auto&) {}},
+               reply->result);
+  }
+  if (said_.value() > canonical_.size()) {
+    return world_.fail(11,
+                       fmt::format("revision {} is told, {} is applied", said_, canonical_.size()));
+  }
+  if (world_.prng().chance(1, kImageOneIn)) check_durable(member);
+}
+
+void Checker::check_durable(Member& member) {
+  world_.count(Count::durable_image_read);
+  const auto image = member.disk().durable_copy();
+  const auto started = start_from(*image, member.store(), world_.plan(), world_.plan().wal);
+  if (!started) {
+    return world_.fail(5, "the durable image does not start: " + started.error().message);
+  }
+  check_start(started.value().state);
+}
+
+void Checker::on_checkpoint(const Member& member, const core::Checkpoint& checkpoint) {
+  advance(member);
+  if (checkpoint.applied > index_of(member.node().state().applied())) {
+    return world_.fail(4, "a checkpoint is of what was not applied");
+  }
+  check_digest(zxid_of(checkpoint.applied), checkpoint.digest);
+}
+
+void Checker::on_recycled(const Member& member, const disk::Wal& wal) {
+  const auto names = const_cast<Member&>(member).disk().list();
+  if (!names) return;
+  const auto most = wal.segment_count() + world_.plan().wal.spare_segments + kSpareFilesMax;
+  if (names.value().size() > most) {
+    world_.fail(16, fmt::format("{} files for a log of {} segments", names.value().size(),
+                                wal.segment_count()));
+  }
+}
+
+// ---------------------------------------------------------------- the state
+
+void Checker::check_state(const core::StateMachine& state) {
+  if (state.applied() != model_.applied()) return;
+  const auto& tree = state.tree();
+  std::size_t seen = 0;
+  tree.walk("/", SIZE_MAX, {}, true, [&](std::string_view path, const znode::View& view) {
+    ++seen;
+    const auto at = model_.nodes().find(std::string(path));
+    const bool is_same = at != model_.nodes().end() && at->second.value == view.value &&
+                         at->second.is_null == view.is_null && at->second.stat == view.stat &&
+                         at->second.content_type == view.content_type;
+    if (!is_same) {
+      world_.fail(8, fmt::format("{} at {} is not what the entries say", path, state.applied()));
+      return false;
+    }
+    const auto owner = view.stat.ephemeral_owner;
+    if (owner && state.sessions().find(owner) == nullptr) {
+      world_.fail(9, fmt::format("{} is left of session {}", path, owner));
+    }
+    return !world_.has_failed();
+  });
+  if (world_.has_failed()) return;
+  if (seen != model_.nodes().size()) {
+    return world_.fail(8, fmt::format("{} nodes instead of {} at {}", seen, model_.nodes().size(),
+                                      state.applied()));
+  }
+  std::size_t live = 0;
+  state.sessions().list(SessionId(), [&](const session::Session& session) {
+    ++live;
+    return model_.sessions().contains(session.id);
+  });
+  if (live != model_.sessions().size()) {
+    world_.fail(9, fmt::format("{} sessions instead of {} at {}", live, model_.sessions().size(),
+                               state.applied()));
+  }
+}
+
+// ---------------------------------------------------------------- sessions
+
+void Checker::on_touch(SessionId session) {
+  for (const auto& member : world_.members()) {
+    if (member->is_up()) touched_ms_[session] = member->mono_ms();
+  }
+}
+
+void Checker::check_expired(const Member& member, const election::LogEntry& entry) {
+  if (entry.kind != election::EntryKind::command) return;
+  core::Command command;
+  if (core::decode(entry.payload, command) != core::DecodeError::none) return;
+  const auto* expire = std::get_if<core::ExpireSessions>(&command.op);
+  if (expire == nullptr) return;
+  for (const auto id : expire->sessions) {
+    const auto promised = promised_until_ms_.find(id);
+    if (promised != promised_until_ms_.end() && member.mono_ms() < promised->second) {
+      world_.fail(9, fmt::format("session {} expires {} ms early", id,
+                                 promised->second - member.mono_ms()));
+    }
+  }
+}
+
+void Checker::check_late(const Member& member) {
+  for (const auto& [id, session] : model_.sessions()) {
+    const auto touched = touched_ms_.find(id);
+    const auto since = std::max(member.calm_since_ms(),
+                                touched == touched_ms_.end() ? INT64_MIN : touched->second);
+    if (member.mono_ms() > since + session.ttl_ms + kLateMs) {
+      world_.fail(9, fmt::format("session {} with a ttl of {} ms lives {} ms after its last touch",
+                                 id, session.ttl_ms, member.mono_ms() - since));
+    }
+  }
+}
+
+void Checker::check_sessions_gone() {
+  if (!model_.sessions().empty()) {
+    world_.fail(9, fmt::format("session {} never expired", model_.sessions().begin()->first));
+  }
+}
+
+// ---------------------------------------------------------------- requests
+
+void Checker::on_sent(std::uint64_t token, bool has_key) {
+  ++tokens_[token].sent;
+  tokens_[token].has_key = has_key;
+}
+
+void Checker::on_refused(std::uint64_t token) { ++tokens_[token].refused; }
+
+void Checker::check_tokens() {
+  for (const auto& [name, token] : tokens_) {
+    if (token.entries > token.sent - token.refused) {
+      world_.fail(13, fmt::format("a request was sent {} times, refused {} times, and is in the "
+                                  "log {} times",
+                                  token.sent, token.refused, token.entries));
+    }
+  }
+}
+
+}  // namespace coord::sim

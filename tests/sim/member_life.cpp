@@ -1,0 +1,293 @@
+// A member's starts, ends and faults.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "coord/base/check.hpp"
+#include "coord/disk/recovery.hpp"
+#include "coord/disk/wal_frame.hpp"
+#include "coord/disk/wal_reader.hpp"
+#include "tests/sim/checker.hpp"
+#include "tests/sim/member.hpp"
+
+namespace coord::sim {
+namespace {
+
+constexpr std::uint64_t kRecoveryStepsMax = 12;
+
+}  // namespace
+
+Result<Started> start_from(disk::Disk& disk, const disk::StateStore& store, const Plan& plan,
+                           const disk::WalOptions& options) {
+  COORD_TRY(auto mark, store.mark());
+  core::StateMachine state(plan.limits);
+  core::Retention retention;
+  if (mark) {
+    COORD_TRY(store.load([&](Table table, std::string_view key, std::string_view bytes) {
+      if (table == Table::meta && key == core::Retention::kKey) {
+        return std::string(retention.decode(bytes) ? "" : "the retention record is malformed");
+      }
+      return state.load(table, key, bytes);
+    }));
+    if (auto problem = state.load_done(*mark); !problem.empty()) {
+      return error(Failure::corrupt, "{}", problem);
+    }
+  } else {
+    election::Membership everybody;
+    for (std::uint64_t i = 1; i <= plan.members; ++i) everybody.voters.emplace_back(i);
+    state.set_membership(std::move(everybody));
+  }
+  COORD_TRY(auto wal, disk::open_wal(disk, options));
+  auto tail = wal.recovered.tail;
+  COORD_TRY(auto start, disk::combine(mark, std::move(wal.recovered)));
+  election::Restored log;
+  log.hard_state = start.hard_state;
+  log.snapshot = start.checkpoint;
+  log.membership = state.membership();
+  log.entries = std::move(start.entries);
+  return Started{std::move(wal.wal),
+                 core::NodeState{std::move(state), std::move(log), std::move(retention)},
+                 std::move(tail)};
+}
+
+// ---------------------------------------------------------------- start
+
+void Member::start() {
+  if (node_) return;
+  const auto process = ++process_;
+  world_.after(world_.between(100, 2'000), [this, process] {
+    if (process == process_ && !node_) boot();
+  });
+}
+
+void Member::restart_later() {
+  const auto wait = world_.is_stormy() ? world_.between(1'000, world_.plan().restart_us_max)
+                                       : world_.between(1'000, 100'000);
+  world_.after(wait, [this] { start(); });
+}
+
+void Member::boot() {
+  if (wants_damage_ && world_.is_stormy() && !check_damage()) return;
+  wants_damage_ = false;
+  if (world_.plan().has(Fault::recovery_crash) && world_.chance(40)) check_recovery();
+  if (world_.has_failed()) return;
+  if (world_.is_stormy() && world_.plan().has(Fault::recovery_crash) && world_.chance(20)) {
+    disk_->crash_at(disk_->operations() + 1 + world_.prng().below(5));
+  }
+  auto options = world_.plan().wal;
+  options.salt = world_.prng().next();
+  auto started = start_from(*disk_, store_, world_.plan(), options);
+  if (!started) {
+    if (!disk_->has_lost_power()) {
+      return world_.fail(15,
+                         fmt::format("member {} cannot start: {}", id_, started.error().message));
+    }
+    world_.count(Count::recovery_crash);
+    disk_->crash(world_.prng(), {world_.plan().kept_percent, world_.plan().torn_percent});
+    return restart_later();
+  }
+  if (started.value().tail.was_cut) world_.count(Count::torn_tail);
+  wal_ = std::move(started.value().wal);
+  mono_start_us_ = world_.now();
+  // A machine that lost its power counts from somewhere else afterwards.
+  mono_base_us_ = world_.between(1'000'000, 1'000'000'000);
+  last_wall_mono_ms_ = 0;
+  world_.checker().on_start(*this, started.value().state);
+  check_replay();
+  if (world_.has_failed()) return;
+  auto node = world_.plan().node;
+  node.raft.id = id_;
+  node.raft.seed = world_.prng().next();
+  node.disk_id = id_.value();
+  node_ = std::make_unique<core::Node>(std::move(node), std::move(started.value().state), *this);
+  disturbed();
+  world_.note("start", id_.value(), node_->raft().last_index().value(),
+              node_->state().applied().value());
+  schedule_turn();
+  tick();
+  die_if_doomed();
+}
+
+// Damage before the last batch must be refused, naming the file; then the disk is repaired (by
+// hand, as it were). Returns false if the mutant took it for the end of the log, and died of it.
+bool Member::check_damage() {
+  auto scan = disk::read_wal(*disk_);
+  if (!scan || scan.value().segments.empty()) return true;
+  const auto& segments = scan.value().segments;
+  const auto which = static_cast<std::size_t>(world_.prng().below(segments.size()));
+  const bool is_last = which + 1 == segments.size();
+  const auto end = is_last ? scan.value().last_batch_offset : segments[which].used;
+  if (end == 0 || segments.back().used == 0) return true;
+  const auto name = disk::segment_name(segments[which].sequence);
+  const auto whole = disk_->content(name);
+  const auto offset = world_.prng().below(end);
+  disk_->flip(name, offset, static_cast<std::uint8_t>(1U << world_.prng().below(8)));
+  world_.count(Count::bit_rot);
+  world_.note("bit rot", id_.value(), offset);
+  auto copy = disk_->clone();
+  const auto opened = disk::open_wal(*copy, world_.plan().wal);
+  if (opened) {
+    world_.fail(16, fmt::format("{} is damaged at {} and the log opens", name, offset));
+    return false;
+  }
+  if (opened.error().failure != Failure::corrupt ||
+      opened.error().message.find(name) == std::string::npos) {
+    world_.fail(16, fmt::format("{} is damaged at {}: {}", name, offset, opened.error().message));
+    return false;
+  }
+  if (world_.mutant() == Mutant::stop_at_bad_checksum) {
+    stop_at_damage(name, offset);
+  } else {
+    disk_->set_content(name, whole);
+  }
+  return true;
+}
+
+void Member::stop_at_damage(const std::string& file, std::uint64_t offset) {
+  auto bytes = disk_->content(file);
+  std::fill(
+      bytes.begin() + static_cast<std::ptrdiff_t>(offset / disk::kSectorBytes * disk::kSectorBytes),
+      bytes.end(), '\0');
+  disk_->set_content(file, std::move(bytes));
+  const auto names = disk_->list();
+  for (const auto& name : names.value()) {
+    if (disk::parse_segment_name(name) && name > file) (void)disk_->remove(name);
+  }
+  (void)disk_->sync_directory();
+}
+
+void Member::check_replay() {
+  const auto copy = disk_->clone();
+  auto again = start_from(*copy, store_, world_.plan(), world_.plan().wal);
+  if (!again) return world_.fail(15, "a second recovery fails: " + again.error().message);
+  world_.checker().replay(std::move(again.value().state));
+}
+
+// Recover; crash at each operation of the recovery; recover: the same log and the same state.
+void Member::check_recovery() {
+  const auto state_of = [this](SimDisk& disk) {
+    auto started = start_from(disk, store_, world_.plan(), world_.plan().wal);
+    if (!started) {
+      world_.fail(15, fmt::format("recovery on a copy: {}", started.error().message));
+      return std::string();
+    }
+    return world_.checker().recovered_state(std::move(started.value().state));
+  };
+  auto first = disk_->clone();
+  const auto want = state_of(*first);
+  const auto steps = std::min(first->operations(), kRecoveryStepsMax);
+  for (std::uint64_t step = 1; step <= steps && !world_.has_failed(); ++step) {
+    auto copy = disk_->clone();
+    copy->crash_at(copy->operations() + step);
+    (void)start_from(*copy, store_, world_.plan(), world_.plan().wal);
+    world_.count(Count::recovery_io_crash);
+    copy->crash(world_.prng(), {world_.plan().kept_percent, world_.plan().torn_percent});
+    const auto got = state_of(*copy);
+    if (!world_.has_failed() && got != want) {
+      world_.fail(15, fmt::format("a crash at operation {} of the recovery changes it: {} and {}",
+                                  step, want, got));
+    }
+  }
+}
+
+// ---------------------------------------------------------------- ends
+
+void Member::doom(const Error& error) {
+  if (!doom_) doom_ = error.message;
+}
+
+void Member::die_if_doomed() {
+  if (!doom_) return;
+  const auto why = *doom_;
+  if (world_.has_trace()) world_.trace(fmt::format("member {} dies: {}", id_, why));
+  if (disk_->has_lost_power()) {
+    world_.count(Count::io_crash);
+    end(End::power);
+  } else {
+    if (disk_->faults.write_fails) world_.count(Count::write_error);
+    end(End::process);
+  }
+}
+
+void Member::end(End how) {
+  if (!node_) return;
+  world_.note(how == End::power ? "power" : "end", id_.value(), disk_->operations());
+  ++process_;
+  world_.checker().on_end(*this);
+  node_.reset();
+  wal_.reset();
+  inbox_.clear();
+  gathered_ = Unsynced();
+  under_way_.reset();
+  is_turn_scheduled_ = is_log_full_ = is_store_full_ = was_full_ = false;
+  is_preparing_ = true;
+  doom_.reset();
+  paused_until_us_ = 0;
+  disk_->faults.write_fails = false;
+  disk_->faults.next_sync_loses = false;
+  if (how == End::power) {
+    disk_->crash(world_.prng(), {world_.plan().kept_percent, world_.plan().torn_percent});
+  } else {
+    disk_->end_process();
+  }
+  // A commit under way survives or not, whoever ended.
+  const bool was_full = store_.faults.is_full;
+  StoreCrashOdds odds;
+  if (how == End::process) odds.fallback_percent = 0;
+  const bool is_plain = world_.mutant() == Mutant::none;
+  store_.crash(world_.prng(), checkpoint_ && is_plain ? &*checkpoint_ : nullptr, odds);
+  store_.faults.is_full = was_full;
+  checkpoint_.reset();
+  recycled_ = Index();
+  auto lost = std::exchange(listeners_, {});
+  last_delivery_us_.clear();
+  for (const auto& [connection, listener] : lost) {
+    world_.count(Count::connection_lost);
+    world_.after(world_.delay(world_.plan().network_us),
+                 [listener = listener, connection = connection] { listener->on_lost(connection); });
+  }
+  restart_later();
+}
+
+// ---------------------------------------------------------------- faults
+
+void Member::lose_power_at(std::uint64_t operations_from_now) {
+  disk_->crash_at(disk_->operations() + operations_from_now);
+}
+
+void Member::pause(std::int64_t for_us) {
+  if (!node_) return;
+  world_.count(Count::pause);
+  world_.note("pause", id_.value(), static_cast<std::uint64_t>(for_us));
+  paused_until_us_ = std::max(paused_until_us_, world_.now() + for_us);
+  // A member that stalled blames nobody for that time, and gives as much again.
+  world_.after(2 * for_us + 1'000, [this] { disturbed(); });
+}
+
+void Member::fill_disk(std::int64_t for_us) {
+  // A part of a segment is left, so that it can end in the middle of a batch.
+  disk_->faults.capacity_bytes = disk_->bytes_used() + 512 * world_.prng().below(64);
+  world_.after(for_us, [this] {
+    disk_->faults.capacity_bytes.reset();
+    disturbed();
+  });
+}
+
+void Member::fill_store(std::int64_t for_us) {
+  store_.faults.is_full = true;
+  world_.after(for_us, [this] {
+    store_.faults.is_full = false;
+    disturbed();
+  });
+}
+
+void Member::calm() {
+  disk_->faults = DiskFaults();
+  store_.faults = StoreFaults();
+  paused_until_us_ = std::min(paused_until_us_, world_.now());
+  disturbed();
+  if (!node_) start();
+}
+
+}  // namespace coord::sim

@@ -1,0 +1,102 @@
+#include "tests/sim/plan.hpp"
+
+namespace coord::sim {
+namespace {
+
+constexpr std::int64_t kMs = 1'000;
+constexpr std::int64_t kSecond = 1'000'000;
+
+std::int64_t draw(Prng& prng, std::int64_t low, std::int64_t high) {
+  return low + static_cast<std::int64_t>(prng.below(static_cast<std::uint64_t>(high - low + 1)));
+}
+
+void draw_limits(Plan& plan, Prng& prng) {
+  const auto size = [&prng](std::uint64_t low, std::uint64_t high) {
+    return static_cast<std::size_t>(prng.between(low, high));
+  };
+  plan.wal.segment_bytes = 512 * prng.between(8, 512);
+  plan.wal.spare_segments = size(0, 2);
+  plan.node.checkpoint.records_max = size(5, 2'000);
+  plan.node.checkpoint.interval_ms = draw(prng, 200, 15'000);
+  plan.node.checkpoint.backlog_factor = size(1, 4);
+  plan.node.checkpoint.log_bytes_max = size(2, 256) * kKiB;
+  plan.node.watches.history_changes_max = size(1, 400);
+  plan.node.watches.replay_page_bytes = size(1, 16 * kKiB);
+  plan.node.retention.changes_max = size(20, 3'000);
+  plan.limits.retry.age_ms = draw(prng, 100, 20'000);
+  plan.limits.retry.entries_kept = size(1, 500);
+  plan.limits.retry.entries_max = plan.limits.retry.entries_kept + size(1, 1'000);
+  plan.limits.tree.container_grace_ms = draw(prng, 50, 5'000);
+  plan.node.requests.pending_max = size(4, 200);
+}
+
+}  // namespace
+
+std::string_view word_of(Fault fault) noexcept {
+  constexpr std::array<std::string_view, kFaults> kWords{
+      "power-loss",   "kill",           "io-crash",         "recovery-crash", "sync-delay",
+      "disk-full",    "sync-error",     "write-error",      "pause",          "clock-rate",
+      "clock-jump",   "store-delay",    "store-error",      "bit-rot",        "network-delay",
+      "client-retry", "client-abandon", "client-reconnect", "small-limits"};
+  return kWords[static_cast<std::size_t>(fault)];
+}
+
+std::string_view word_of(Mutant mutant) noexcept {
+  switch (mutant) {
+    case Mutant::none:
+      return "none";
+    case Mutant::reply_before_sync:
+      return "a single member acknowledges before its sync";
+    case Mutant::believe_second_sync:
+      return "after a failed sync, tries again and believes the success";
+    case Mutant::expire_by_wall_clock:
+      return "sessions expire by the node's wall clock";
+    case Mutant::ephemerals_stay:
+      return "ephemerals of an ended session stay in the checkpoint";
+    case Mutant::window_not_stored:
+      return "the retry window is not in the checkpoint";
+    case Mutant::index_apart_from_data:
+      return "applied index and data are stored in two transactions";
+    case Mutant::log_cut_too_early:
+      return "the log is cut before the checkpoint is durable";
+    case Mutant::stop_at_bad_checksum:
+      return "recovery stops silently at the first bad checksum";
+    case Mutant::resume_wrongly:
+      return "a watch resumes inclusive, without what lies between, or after its first read";
+    case Mutant::batch_in_two_parts:
+      return "the event of a transaction is sent in two parts";
+  }
+  return "";
+}
+
+Plan draw_plan(const RunOptions& options, Prng& prng) {
+  Plan plan;
+  for (std::size_t i = 0; i < kFaults; ++i) {
+    const bool drawn = prng.chance(1, 2);
+    plan.on[i] = drawn && (options.faults_off >> i & 1) == 0;
+  }
+  plan.clients =
+      static_cast<std::size_t>(prng.chance(1, 5) ? prng.between(10, 50) : prng.between(1, 8));
+  plan.keys = prng.chance(1, 2) ? prng.between(1, 5) : prng.between(5, 100);
+  plan.faults_end_us = options.seconds * kSecond;
+  plan.crash_every_us = draw(prng, 2 * kSecond, 30 * kSecond);
+  plan.restart_us_max = draw(prng, 10 * kMs, 5 * kSecond);
+  plan.kept_percent = 50 * prng.between(0, 2);
+  plan.torn_percent = prng.between(0, 30);
+  plan.sync_us = plan.has(Fault::sync_delay) ? draw(prng, 100, 200 * kMs) : 100;
+  plan.store_us = plan.has(Fault::store_delay) ? draw(prng, 1 * kMs, 3 * kSecond) : 2 * kMs;
+  plan.network_us = plan.has(Fault::network_delay) ? draw(prng, 200, 50 * kMs) : 100;
+  plan.think_us = draw(prng, 2 * kMs, 10 * kMs) * static_cast<std::int64_t>(plan.clients);
+  plan.value_bytes_max = prng.chance(1, 8) ? 8 * kKiB : prng.between(0, 200);
+  if (plan.has(Fault::clock_rate)) plan.clock_permille = draw(prng, 900, 1'100);
+  plan.variant = prng.next();
+  plan.wal.segment_bytes = 256 * kKiB;
+  plan.node.checkpoint.interval_ms = 5'000;
+  if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
+  plan.limits.requests = plan.node.requests;
+  plan.wal.salt = prng.next();
+  plan.node.cluster = "00000000-0000-4000-8000-000000000001";
+  return plan;
+}
+
+}  // namespace coord::sim

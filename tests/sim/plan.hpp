@@ -1,0 +1,99 @@
+// Plan: everything that a run draws from its seed before it begins.
+//
+// Swarm: each class of fault is off in half of the seeds, so that a run is not always an average of
+// all of them. A class can be switched off from outside, which is how a failure is reduced.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string_view>
+
+#include "coord/base/prng.hpp"
+#include "coord/core/node.hpp"
+#include "coord/disk/wal.hpp"
+
+namespace coord::sim {
+
+enum class Fault : std::uint8_t {
+  power_loss,      // All of the machine: unsynced sectors are kept, lost or torn.
+  kill,            // The process alone: the page cache stays.
+  io_crash,        // The power goes at one certain operation of the disk.
+  recovery_crash,  // Again during the start that follows, at each of its operations.
+  sync_delay,
+  disk_full,
+  sync_error,  // The pages are clean afterwards, and lost.
+  write_error,
+  pause,  // SIGSTOP.
+  clock_rate,
+  clock_jump,  // Of the wall clock.
+  store_delay,
+  store_error,
+  bit_rot,  // In the middle of the log: the member must refuse to start.
+  network_delay,
+  client_retry,  // With the same idempotency key.
+  client_abandon,
+  client_reconnect,
+  small_limits,
+  count
+};
+inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count);
+[[nodiscard]] std::string_view word_of(Fault fault) noexcept;
+
+// What is deliberately broken, by its number in the project's list; none: nothing is.
+enum class Mutant : std::uint8_t {
+  none = 0,
+  reply_before_sync = 6,
+  believe_second_sync = 7,
+  expire_by_wall_clock = 13,
+  ephemerals_stay = 15,
+  window_not_stored = 16,
+  index_apart_from_data = 17,
+  log_cut_too_early = 18,
+  stop_at_bad_checksum = 20,
+  resume_wrongly = 21,
+  batch_in_two_parts = 22,
+};
+inline constexpr std::array kMutants{Mutant::reply_before_sync,    Mutant::believe_second_sync,
+                                     Mutant::expire_by_wall_clock, Mutant::ephemerals_stay,
+                                     Mutant::window_not_stored,    Mutant::index_apart_from_data,
+                                     Mutant::log_cut_too_early,    Mutant::stop_at_bad_checksum,
+                                     Mutant::resume_wrongly,       Mutant::batch_in_two_parts};
+[[nodiscard]] std::string_view word_of(Mutant mutant) noexcept;
+
+struct RunOptions {
+  std::uint64_t seed = 1;
+  Mutant mutant = Mutant::none;
+  std::uint32_t faults_off = 0;  // Bits by Fault.
+  std::uint64_t steps_max = 0;   // 0: until the run is over.
+  std::int64_t seconds = 60;     // Simulated, with faults; the quiet part comes on top.
+  bool with_trace = false;
+};
+
+struct Plan {
+  std::array<bool, kFaults> on{};
+  std::size_t members = 1;
+  std::size_t clients = 1;
+  std::uint64_t keys = 1;
+  std::int64_t faults_end_us = 0;
+  std::int64_t crash_every_us = 0;
+  std::int64_t restart_us_max = 0;
+  std::uint64_t kept_percent = 50;
+  std::uint64_t torn_percent = 10;
+  std::int64_t sync_us = 0;  // Mean.
+  std::int64_t store_us = 0;
+  std::int64_t network_us = 0;
+  std::int64_t think_us = 0;
+  std::uint64_t value_bytes_max = 0;
+  std::int64_t clock_permille = 1000;  // The member's second in true milliseconds.
+  std::uint64_t variant = 0;           // Of a mutant that has several forms.
+
+  core::NodeOptions node;  // Without the member's id.
+  core::StateLimits limits;
+  disk::WalOptions wal;
+
+  [[nodiscard]] bool has(Fault fault) const noexcept { return on[static_cast<std::size_t>(fault)]; }
+};
+
+[[nodiscard]] Plan draw_plan(const RunOptions& options, Prng& prng);
+
+}  // namespace coord::sim

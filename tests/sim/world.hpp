@@ -1,0 +1,139 @@
+// World: one run of the simulator. Time, chance, the queue of what happens next, and who takes
+// part.
+//
+// One thread; nothing happens between two events. Events of the same time keep their order. All
+// chance comes from one Prng, so that a seed is a run. Time is in microseconds.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "coord/base/prng.hpp"
+#include "tests/sim/plan.hpp"
+
+namespace coord::sim {
+
+class Checker;
+class Client;
+class Member;
+class Network;
+
+// What happened in a run, for its report.
+enum class Count : std::uint8_t {
+  power_loss,
+  kill,
+  io_crash,
+  recovery_crash,
+  recovery_io_crash,
+  slow_sync,
+  log_full,
+  store_full,
+  sync_error,
+  write_error,
+  store_error,
+  pause,
+  wall_jump,
+  bit_rot,
+  torn_tail,
+  checkpoint,
+  store_read,
+  reply_ok,
+  reply_refused,
+  reply_unknown,
+  connection_lost,
+  retry,
+  answered_before,
+  abandoned,
+  session_opened,
+  session_expired,
+  session_closed,
+  watch_event,
+  watch_resumed,
+  watch_compacted,
+  read_past,
+  read_compacted,
+  durable_image_read,
+  message_sent,
+  count
+};
+inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::count);
+[[nodiscard]] std::string_view word_of(Count count) noexcept;
+using Counts = std::array<std::uint64_t, kCounts>;
+
+struct Outcome {
+  std::string failure;  // Empty: nothing was violated.
+  std::uint64_t hash = 0;
+  std::uint64_t steps = 0;
+  std::int64_t simulated_us = 0;
+  std::uint64_t undecided = 0;  // Keys whose history was too much for the search.
+  Counts counts{};
+};
+
+class World {
+ public:
+  explicit World(const RunOptions& options);
+  ~World();
+  World(const World&) = delete;
+  World& operator=(const World&) = delete;
+
+  [[nodiscard]] Outcome run();
+
+  // ---- for those who take part
+  [[nodiscard]] std::int64_t now() const noexcept { return now_us_; }
+  void after(std::int64_t delay_us, std::function<void()> what);
+  [[nodiscard]] Prng& prng() noexcept { return prng_; }
+  [[nodiscard]] bool chance(std::uint64_t percent) { return prng_.chance(percent, 100); }
+  // Exponential, about; never zero.
+  [[nodiscard]] std::int64_t delay(std::int64_t mean_us);
+  [[nodiscard]] std::int64_t between(std::int64_t low, std::int64_t high);
+  [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
+  [[nodiscard]] Mutant mutant() const noexcept { return options_.mutant; }
+  [[nodiscard]] Checker& checker() noexcept { return *checker_; }
+  [[nodiscard]] Network& network() noexcept { return *network_; }
+  [[nodiscard]] std::vector<std::unique_ptr<Member>>& members() noexcept { return members_; }
+  // Faults may still begin.
+  [[nodiscard]] bool is_stormy() const noexcept { return now_us_ < plan_.faults_end_us; }
+  // Clients ask for nothing new and keep no session alive.
+  [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
+
+  void count(Count what) { ++outcome_.counts[static_cast<std::size_t>(what)]; }
+  // Goes into the hash of the run, and into its trace.
+  void note(std::string_view what, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0);
+  void trace(const std::string& line);
+  [[nodiscard]] bool has_trace() const noexcept { return options_.with_trace; }
+  // The first violation ends the run. `invariant` is its number in the project's list.
+  void fail(int invariant, std::string what);
+  [[nodiscard]] bool has_failed() const noexcept { return !outcome_.failure.empty(); }
+
+ private:
+  struct Event {
+    std::int64_t at_us = 0;
+    std::uint64_t order = 0;
+    std::function<void()> what;
+  };
+  void run_until(std::int64_t end_us);
+  void storm();
+  void begin_fault(Member& member);
+  void schedule_storms();
+  void close();
+
+  RunOptions options_;
+  Prng prng_;
+  Plan plan_;
+  Outcome outcome_;
+  std::vector<Event> queue_;  // A heap.
+  std::uint64_t order_ = 0;
+  std::int64_t now_us_ = 0;
+  bool is_closing_ = false;
+  std::unique_ptr<Checker> checker_;
+  std::unique_ptr<Network> network_;
+  std::vector<std::unique_ptr<Member>> members_;
+  std::vector<std::unique_ptr<Client>> clients_;
+};
+
+}  // namespace coord::sim
