@@ -43,7 +43,7 @@ struct RetryLimits {
 
 struct WatchLimits {
   std::size_t history_changes_max = 65'536;  // The ring in memory, by count ...
-  std::size_t history_bytes_max = 8 * kMiB;  // ... and by bytes.
+  std::size_t history_bytes_max = 4 * kMiB;  // ... and by bytes.
   std::size_t watches_per_connection_max = 100'000;
   std::size_t paths_per_watch_max = 1'000;
   std::size_t replay_page_bytes = 256 * kKiB;  // What one step of a replay hands out.

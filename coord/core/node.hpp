@@ -37,9 +37,9 @@ namespace coord::core {
 
 // When a checkpoint is due: at the first of these bounds.
 struct CheckpointPolicy {
-  std::size_t records_max = 100'000;
-  std::size_t bytes_max = 24 * kMiB;
-  std::int64_t interval_ms = 15'000;
+  std::size_t records_max = 50'000;
+  std::size_t bytes_max = 8 * kMiB;
+  std::int64_t interval_ms = 10'000;
   std::size_t log_bytes_max = 192 * kMiB;  // Of entries since the last one.
   // While a checkpoint is under way and the next one has grown to this many times the bounds,
   // writes wait: the store is behind, and memory must not grow.
