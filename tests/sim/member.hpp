@@ -6,6 +6,7 @@
 // Mutants of the shell are here, each a branch on World::mutant().
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -116,7 +117,7 @@ class Member final : public core::Ports, public TraceSink {
   void doom(const Error& error);
   void die_if_doomed();
   [[nodiscard]] core::Tick clock();
-  void disturbed() { calm_since_ms_ = mono_ms(); }
+  void disturbed() { calm_since_ms_ = std::max(calm_since_ms_, mono_ms()); }
   void to_listener(ConnectionId connection, core::Delivery delivery);
 
   World& world_;

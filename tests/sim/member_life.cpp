@@ -92,6 +92,7 @@ void Member::boot() {
   mono_start_us_ = world_.now();
   // A machine that lost its power counts from somewhere else afterwards.
   mono_base_us_ = world_.between(1'000'000, 1'000'000'000);
+  calm_since_ms_ = mono_ms();
   last_wall_mono_ms_ = 0;
   world_.checker().on_start(*this, started.value().state);
   check_replay();
@@ -101,7 +102,6 @@ void Member::boot() {
   node.raft.seed = world_.prng().next();
   node.disk_id = id_.value();
   node_ = std::make_unique<core::Node>(std::move(node), std::move(started.value().state), *this);
-  disturbed();
   world_.note("start", id_.value(), node_->raft().last_index().value(),
               node_->state().applied().value());
   schedule_turn();
@@ -262,7 +262,7 @@ void Member::pause(std::int64_t for_us) {
   world_.note("pause", id_.value(), static_cast<std::uint64_t>(for_us));
   paused_until_us_ = std::max(paused_until_us_, world_.now() + for_us);
   // A member that stalled blames nobody for that time, and gives as much again.
-  world_.after(2 * for_us + 1'000, [this] { disturbed(); });
+  calm_since_ms_ = std::max(calm_since_ms_, mono_ms() + 2 * for_us * 12 / 10'000 + 1'000);
 }
 
 void Member::fill_disk(std::int64_t for_us) {

@@ -97,8 +97,8 @@ TEST_P(EachMutant, IsFound) {
   EXPECT_GT(hunt(GetParam(), 400, 60, kJobs, found), 0U) << word_of(GetParam());
 }
 
-INSTANTIATE_TEST_SUITE_P(Simulator, EachMutant, testing::ValuesIn(kMutants), [](const auto& info) {
-  return "Mutant" + std::to_string(static_cast<int>(info.param));
+INSTANTIATE_TEST_SUITE_P(Simulator, EachMutant, testing::ValuesIn(kMutants), [](const auto& given) {
+  return "Mutant" + std::to_string(static_cast<int>(given.param));
 });
 
 struct HistoryCase {

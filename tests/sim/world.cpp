@@ -189,7 +189,9 @@ void World::begin_fault(Member& member) {
     case Fault::write_error:
       return member.fail_writes();
     case Fault::pause:
-      return member.pause(between(50'000, chance(30) ? 15'000'000 : 2'000'000));
+      // Over when the faults are.
+      return member.pause(std::min(between(50'000, chance(30) ? 15'000'000 : 2'000'000),
+                                   plan_.faults_end_us - now_us_));
     case Fault::clock_jump:
       count(Count::wall_jump);
       return member.jump_wall(chance(50) ? between(-3'600'000, 3'600'000) : between(-300, 290));
