@@ -12,10 +12,8 @@
 #include "coord/disk/wal_frame.hpp"
 #include "tests/sim/sim_disk.hpp"
 
+namespace coord::disk {
 namespace {
-
-using namespace coord;        // NOLINT: a program of one page.
-using namespace coord::disk;  // NOLINT
 
 // Gives every batch a magic, its chain and a valid checksum, as far as the sizes make sense.
 void repair(std::string& bytes, std::uint64_t sequence, std::uint64_t& number,
@@ -79,3 +77,5 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   COORD_CHECK(first.hard_state == second.hard_state, "the hard state stays");
   return 0;
 }
+
+}  // namespace coord::disk

@@ -40,7 +40,7 @@ FOLDERS = {
     "coord": Rule((*EVERYTHING_BELOW, "coord/server/"),
                   frozenset({"asio", "json", "cli11", "spdlog", "prometheus"})),
     "cli": Rule((BASE, "coord/core/request.hpp", "api/json.hpp"),
-                frozenset({"asio", "beast", "json", "cli11", "edit"})),
+                frozenset({"asio", "beast", "json", "cli11", "edit", "outcome"})),
 }
 
 # Single-threaded, deterministic, without the world.

@@ -100,7 +100,9 @@ def check_words(name):
         yield f"{name}:{code.count(chr(10), 0, match.start()) + 1}: using namespace"
     for match in re.finditer(r"\b(TODO|FIXME|XXX|HACK)\b", text):
         yield f"{name}:{text.count(chr(10), 0, match.start()) + 1}: {match.group()}: do it or drop it"
-    if name.endswith(".hpp") and "\n#pragma once\n" not in "\n" + text:
+    # A precompiled header is the main file of its compilation, where the guard is a warning.
+    is_main = name.endswith("_pch.hpp")
+    if name.endswith(".hpp") and not is_main and "\n#pragma once\n" not in "\n" + text:
         yield f"{name}: no #pragma once"
 
 
