@@ -80,7 +80,9 @@ void ModelStore::set_digest() {
 }
 
 void ModelStore::commit_data(const core::Checkpoint& checkpoint) {
-  for (const auto& [key, bytes] : checkpoint.records.records()) set(Key(key.table, key.key), bytes);
+  for (const auto& [key, bytes] : checkpoint.records.records()) {
+    set(Key(key.table, key.key), bytes ? std::optional<std::string>(*bytes) : std::nullopt);
+  }
   set_digest();
   can_fall_back_ = false;
 }
