@@ -67,10 +67,14 @@ void Client::subscribe(WatchId id, Stream& stream) {
     world_.count(Count::watch_resumed);
     subscribe.from = stream.cursor;
     if (world_.mutant() == Mutant::resume_wrongly) {
-      subscribe.from = world_.plan().variant % 2 == 0 && stream.cursor
+      subscribe.from = world_.plan().variant % 3 == 0 && stream.cursor
                            ? std::optional(stream.cursor.previous())
                            : std::nullopt;
     }
+  } else if (world_.mutant() == Mutant::resume_wrongly && world_.plan().variant % 3 == 2) {
+    // It read first and watches from the moment at which that arrives.
+    stream.has_cursor = true;
+    stream.cursor = last_revision_;
   } else {
     subscribe.with_initial = stream.with_initial;
   }

@@ -120,16 +120,15 @@ SeedResult run_seed(const RunOptions& options) {
   return found;
 }
 
-SeedResult reduce(const SeedResult& failed, unsigned jobs) {
+SeedResult reduce(const SeedResult& failed) {
   auto least = failed;
   for (std::size_t fault = 0; fault < kFaults; ++fault) {
     auto options = least.options;
     options.faults_off |= 1U << fault;
-    // Another plan is another run: a few seeds of it may be needed to see the same again.
+    // Another plan is another run: it need not fail, or not of the same.
     const auto result = run_seed(options);
     if (!result.outcome.failure.empty()) least = result;
   }
-  (void)jobs;
   if (least.outcome.steps > 0) least.options.steps_max = least.outcome.steps;
   return least;
 }

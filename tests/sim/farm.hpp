@@ -20,7 +20,7 @@ void run_seeds(const std::vector<RunOptions>& runs, unsigned jobs,
                const std::function<bool(const SeedResult&)>& each);
 [[nodiscard]] SeedResult run_seed(const RunOptions& options);
 // Switches classes of faults off, one at a time, while the run still fails.
-[[nodiscard]] SeedResult reduce(const SeedResult& failed, unsigned jobs);
+[[nodiscard]] SeedResult reduce(const SeedResult& failed);
 // The command that repeats a run.
 [[nodiscard]] std::string command_of(const RunOptions& options);
 [[nodiscard]] std::string report_of(const SeedResult& result);

@@ -70,39 +70,23 @@ class Search {
   }
 
   Verdict run() {
-    const auto end = static_cast<std::uint32_t>(marks_.size() + 1);
-    auto at = next_[0];
-    while (next_[0] != end) {
-      if (steps_left_-- == 0) return Verdict::undecided;
-      const auto& mark = marks_[at - 1];
-      if (!mark.is_answer) {
-        const auto before = state_;
-        if (step(mark.op)) {
-          flip(mark.op);
-          if (seen_.emplace(done_, state_).second) {
-            taken_.push_back({at, before});
-            lift(at);
-            lift(answer_of_[mark.op]);
-            at = next_[0];
-            continue;
-          }
-          flip(mark.op);
-          state_ = before;
-        }
-        at = next_[at];
-        if (at != end) continue;
+    if (is_done()) return Verdict::linearizable;
+    std::vector<Frame> frames{{choices(), 0, {}}};
+    while (!frames.empty()) {
+      auto& frame = frames.back();
+      if (frame.taken != 0) undo(frame);
+      if (frame.left.empty()) {
+        frames.pop_back();
+        continue;
       }
-      // An answer whose question was not taken yet: back to the last choice.
-      if (taken_.empty()) return Verdict::illegal;
-      const auto [question, state] = taken_.back();
-      taken_.pop_back();
-      state_ = state;
-      flip(marks_[question - 1].op);
-      put_back(answer_of_[marks_[question - 1].op]);
-      put_back(question);
-      at = next_[question];
+      const auto question = frame.left.back();
+      frame.left.pop_back();
+      if (steps_left_-- == 0) return Verdict::undecided;
+      if (!take(question, frame)) continue;
+      if (is_done()) return Verdict::linearizable;
+      frames.push_back({choices(), 0, {}});
     }
-    return Verdict::linearizable;
+    return Verdict::illegal;
   }
 
  private:
@@ -118,6 +102,57 @@ class Search {
     std::uint32_t erases_taken = 0;
     friend auto operator<=>(const State&, const State&) = default;
   };
+  // One choice of what comes next: what was taken, what is left to try, the state before.
+  struct Frame {
+    std::vector<std::uint32_t> left;  // Questions, the best one last.
+    std::uint32_t taken = 0;
+    State before;
+  };
+  [[nodiscard]] bool is_done() const { return next_[0] == marks_.size() + 1; }
+  [[nodiscard]] std::uint32_t op_at(std::uint32_t at) const { return marks_[at - 1].op; }
+  // Changes nothing as things stand: to take it at once is never worse than later.
+  [[nodiscard]] bool is_free(std::uint32_t op) const {
+    const auto& one = history_[op];
+    if (one.kind == Kind::put) return false;
+    if (one.is_absent) return state_.value == 0;
+    return one.kind == Kind::get && state_.value == values_[op];
+  }
+  // What was asked before the first answer that is still to come; who is answered first goes first.
+  [[nodiscard]] std::vector<std::uint32_t> choices() const {
+    std::vector<std::uint32_t> found;
+    for (auto at = next_[0]; !marks_[at - 1].is_answer; at = next_[at]) {
+      if (is_free(op_at(at))) return {at};
+      found.push_back(at);
+    }
+    std::sort(found.begin(), found.end(), [this](std::uint32_t a, std::uint32_t b) {
+      return answer_of_[op_at(a)] > answer_of_[op_at(b)];
+    });
+    return found;
+  }
+  bool take(std::uint32_t question, Frame& frame) {
+    const auto op = op_at(question);
+    frame.before = state_;
+    if (step(op)) {
+      flip(op);
+      if (seen_.emplace(done_, state_).second) {
+        lift(question);
+        lift(answer_of_[op]);
+        frame.taken = question;
+        return true;
+      }
+      flip(op);
+    }
+    state_ = frame.before;
+    return false;
+  }
+  void undo(Frame& frame) {
+    const auto op = op_at(frame.taken);
+    put_back(answer_of_[op]);
+    put_back(frame.taken);
+    flip(op);
+    state_ = frame.before;
+    frame.taken = 0;
+  }
   // Takes effect before the first answer that is still to come.
   bool take_spare(const std::vector<std::int64_t>& asked, std::uint32_t& taken) const {
     auto at = next_[0];
@@ -172,7 +207,6 @@ class Search {
   std::vector<std::uint64_t> done_;
   State state_;
   std::set<std::pair<std::vector<std::uint64_t>, State>> seen_;
-  std::vector<std::pair<std::uint32_t, State>> taken_;
 };
 
 }  // namespace

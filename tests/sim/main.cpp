@@ -140,7 +140,7 @@ int run_range(const Arguments& arguments) {
     fmt::print("repeat: {}\n", command_of(one.options));
   }
   if (!failed.empty() && !arguments.run.with_trace && arguments.run.steps_max == 0) {
-    const auto least = reduce(failed.front(), arguments.jobs);
+    const auto least = reduce(failed.front());
     fmt::print("reduced: {}\n    {}\n", command_of(least.options), least.outcome.failure);
   }
   if (arguments.is_range) {

@@ -64,7 +64,7 @@ TEST(Simulator, FreshSeedsAreSound) {
 }
 
 TEST(Simulator, TheSameSeedIsTheSameRun) {
-  for (const std::uint64_t seed : {3, 5, 9}) {
+  for (const auto seed : {std::uint64_t{3}, std::uint64_t{5}, std::uint64_t{9}}) {
     const auto first = run_seed(seed_of(seed));
     const auto second = run_seed(seed_of(seed));
     EXPECT_EQ(first.outcome.hash, second.outcome.hash) << command_of(first.options);

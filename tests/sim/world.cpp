@@ -22,6 +22,7 @@ constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::int64_t kQuietUs = 6 * kSecond;
 // The longest ttl by the slowest clock, and what an expiry may be late; then some.
 constexpr std::int64_t kClosingUs = 10 * kSecond;
+constexpr std::int64_t kOverUs = 50'000;
 constexpr std::uint64_t kSearchStepsMax = 400'000;
 
 }  // namespace
@@ -71,7 +72,9 @@ std::int64_t World::delay(std::int64_t mean_us) {
   std::int64_t halves = 0;
   while (halves < 12 && prng_.chance(1, 2)) ++halves;
   const auto most = mean_us * 693 / 1'000;
-  return 1 + most * halves + between(0, most);
+  const auto drawn = 1 + most * halves + between(0, most);
+  // What began slowly is over soon after the faults are.
+  return is_stormy() ? std::min(drawn, plan_.faults_end_us - now_us_ + kOverUs) : drawn;
 }
 
 std::int64_t World::between(std::int64_t low, std::int64_t high) {
