@@ -2,7 +2,7 @@
 
 #include "coord/base/codec.hpp"
 #include "coord/base/overloaded.hpp"
-#include "coord/core/stat_codec.hpp"
+#include "znode/change.hpp"
 
 namespace coord::core {
 namespace {
@@ -11,7 +11,7 @@ enum class Kind : std::uint8_t { none = 0, written = 1, txn = 2, session = 3 };
 
 void put(Writer& out, const Written& w) {
   out.bytes(w.path);
-  put_stat(out, w.stat);
+  znode::encode(w.stat, out);
   out.boolean(w.created);
   out.boolean(w.number.has_value());
   if (w.number) out.svarint(*w.number);
@@ -19,7 +19,7 @@ void put(Writer& out, const Written& w) {
 Written take_written(Reader& in) {
   Written w;
   w.path = in.bytes();
-  w.stat = take_stat(in);
+  w.stat = znode::decode_stat(in);
   w.created = in.boolean();
   if (in.boolean()) w.number = in.svarint();
   return w;
@@ -34,7 +34,7 @@ void put(Writer& out, const TxnResult& txn) {
     out.u8(r.op);
     out.u8(static_cast<std::uint8_t>(r.code));
     out.bytes(r.path);
-    put_stat(out, r.stat);
+    znode::encode(r.stat, out);
     out.blob(r.value);
     out.bytes(r.content_type);
     out.varint(r.children.size());
@@ -53,7 +53,7 @@ TxnResult take_txn(Reader& in) {
     if (!code) in.fail();
     r.code = code.value_or(Code::ok);
     r.path = in.bytes();
-    r.stat = take_stat(in);
+    r.stat = znode::decode_stat(in);
     r.value = in.blob();
     r.content_type = in.bytes();
     const auto children = in.count();
@@ -85,7 +85,7 @@ std::string encode(const Outcome& outcome) {
   out.bytes(outcome.path);
   out.id(outcome.revision);
   out.boolean(outcome.present.has_value());
-  if (outcome.present) put_stat(out, *outcome.present);
+  if (outcome.present) znode::encode(*outcome.present, out);
   out.u8(outcome.end_reason ? static_cast<std::uint8_t>(*outcome.end_reason) : 0);
   const auto kind = [&out](Kind k) { out.u8(static_cast<std::uint8_t>(k)); };
   std::visit(Overloaded{[&](const Written& w) {
@@ -114,7 +114,7 @@ bool decode(std::string_view bytes, Outcome& outcome) {
   outcome.detail = in.bytes();
   outcome.path = in.bytes();
   outcome.revision = in.id<Zxid>();
-  if (in.boolean()) outcome.present = take_stat(in);
+  if (in.boolean()) outcome.present = znode::decode_stat(in);
   const auto reason = in.u8();
   if (reason > 3) return false;
   if (reason > 0) outcome.end_reason = static_cast<session::EndReason>(reason);
