@@ -124,7 +124,11 @@ void Checker::advance(const Member& member) {
       return world_.fail(4, fmt::format("entry {} is of a request that nobody sent", next));
     }
     ++token->second.entries;
-    if (entry.outcome.was_applied_before) world_.count(Count::answered_before);
+    if (entry.outcome.was_applied_before) {
+      world_.count(Count::answered_before);
+    } else {
+      ++token->second.runs;
+    }
   }
 }
 
@@ -294,6 +298,11 @@ void Checker::on_sent(std::uint64_t token, bool has_key) {
 }
 
 void Checker::on_refused(std::uint64_t token) { ++tokens_[token].refused; }
+
+std::uint64_t Checker::runs_of(std::uint64_t token) const {
+  const auto at = tokens_.find(token);
+  return at == tokens_.end() ? 0 : at->second.runs;
+}
 
 void Checker::check_tokens() {
   for (const auto& [name, token] : tokens_) {

@@ -54,6 +54,8 @@ class Checker {
   void check_state(const core::StateMachine& state);
   void check_durable(Member& member);
   void check_tokens();
+  // How often it took effect: more than once, if it was retried after the window let it go.
+  [[nodiscard]] std::uint64_t runs_of(std::uint64_t token) const;
   void check_sessions_gone();
 
  private:
@@ -61,6 +63,7 @@ class Checker {
     std::uint64_t sent = 0;
     std::uint64_t refused = 0;
     std::uint64_t entries = 0;
+    std::uint64_t runs = 0;  // Entries that were not answered from the window.
     bool has_key = false;
   };
   void advance(const Member& member);

@@ -252,6 +252,7 @@ void Client::record(const Asked& asked, const core::Reply* reply) {
   if (asked.request.consistency == core::Consistency::local) return;
   RegisterOp op;
   op.asked_us = asked.first_asked_us;
+  op.token = asked.token;
   if (reply != nullptr) op.answered_us = world_.now();
   std::string path;
   if (const auto* put = std::get_if<core::Put>(&asked.request.op)) {

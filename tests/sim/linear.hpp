@@ -16,6 +16,7 @@ struct RegisterOp {
   bool is_absent = false;  // Get: nothing was there. Erase: there was nothing to erase.
   std::int64_t asked_us = 0;
   std::int64_t answered_us = INT64_MAX;  // INT64_MAX: never, its fate is unknown.
+  std::uint64_t token = 0;               // Of the request; the search does not look at it.
 };
 
 enum class Verdict : std::uint8_t { linearizable, illegal, undecided };

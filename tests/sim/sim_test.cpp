@@ -108,16 +108,16 @@ struct HistoryCase {
 };
 
 RegisterOp put(const char* value, std::int64_t asked, std::int64_t answered = INT64_MAX) {
-  return {RegisterOp::Kind::put, value, false, asked, answered};
+  return {RegisterOp::Kind::put, value, false, asked, answered, 0};
 }
 RegisterOp get(const char* value, std::int64_t asked, std::int64_t answered) {
-  return {RegisterOp::Kind::get, value, false, asked, answered};
+  return {RegisterOp::Kind::get, value, false, asked, answered, 0};
 }
 RegisterOp nothing(std::int64_t asked, std::int64_t answered) {
-  return {RegisterOp::Kind::get, "", true, asked, answered};
+  return {RegisterOp::Kind::get, "", true, asked, answered, 0};
 }
 RegisterOp erase(bool is_absent, std::int64_t asked, std::int64_t answered = INT64_MAX) {
-  return {RegisterOp::Kind::erase, "", is_absent, asked, answered};
+  return {RegisterOp::Kind::erase, "", is_absent, asked, answered, 0};
 }
 
 TEST(Linearizability, JudgesSmallHistories) {

@@ -147,6 +147,11 @@ void World::close() {
     client->finish(histories);
   }
   for (auto& [path, history] : histories) {
+    // A write that ran again, long after, is no register's any more.
+    const bool ran_twice = std::any_of(history.begin(), history.end(), [this](const auto& op) {
+      return checker_->runs_of(op.token) > 1;
+    });
+    if (ran_twice) continue;
     const auto verdict = judge(history, kSearchStepsMax);
     if (verdict == Verdict::undecided) ++outcome_.undecided;
     if (verdict != Verdict::illegal) continue;
