@@ -1,5 +1,6 @@
 // coordd: builds the objects, runs, stops.
 #include <malloc.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 
 #include <algorithm>
@@ -45,6 +46,18 @@ core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
   return options;
 }
 
+// Each client is a descriptor: takes as many as the system lets this process have.
+void raise_descriptor_limit(std::size_t connections_max) {
+  struct rlimit limit {};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  if (::setrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  if (limit.rlim_max < connections_max) {
+    spdlog::info("event=descriptor-limit limit={} connections_max={}", limit.rlim_max,
+                 connections_max);
+  }
+}
+
 RunnerOptions runner_options(const Config& config) {
   RunnerOptions options;
   options.free_bytes = [directory = config.data] {
@@ -59,6 +72,7 @@ RunnerOptions runner_options(const Config& config) {
 }
 
 int serve(const Config& config) {
+  raise_descriptor_limit(config.api.connections_max);
   auto lock = DataLock::take(config.data);
   if (!lock) return fail(lock.error());
   const auto disk = disk_id(config.data);
