@@ -103,6 +103,8 @@ class DirtyMap {
 
  private:
   static constexpr std::size_t kRecordOverhead = 64;
+  // Not null: readers hand the bytes on to functions that take no null pointer.
+  static constexpr std::string_view kNothing = "";
   static constexpr std::size_t kSpareRoom = 8;  // So that a counter may grow by a few digits.
   // Keys and values lie in blocks of their own, which go back to the system whole: as single
   // allocations they would stand between the nodes of the tree and leave holes there.
@@ -125,14 +127,14 @@ class DirtyMap {
     return blocks_.back().get() + std::exchange(block_used_, block_used_ + size);
   }
   std::string_view keep(std::string_view bytes) {
-    if (bytes.empty()) return {};
+    if (bytes.empty()) return kNothing;
     auto* at = take(bytes.size());
     std::memcpy(at, bytes.data(), bytes.size());
     return {at, bytes.size()};
   }
   // A value stands behind the four bytes of its room, which a shorter one does not give up.
   std::string_view keep_value(std::string_view bytes) {
-    if (bytes.empty()) return {};
+    if (bytes.empty()) return kNothing;
     const auto room = static_cast<std::uint32_t>(bytes.size() + kSpareRoom);
     auto* at = take(sizeof room + room);
     std::memcpy(at, &room, sizeof room);
@@ -140,7 +142,7 @@ class DirtyMap {
     return {at + sizeof room, bytes.size()};
   }
   static std::size_t room_of(std::string_view value) noexcept {
-    if (value.data() == nullptr) return 0;
+    if (value.data() == kNothing.data()) return 0;
     std::uint32_t room = 0;
     std::memcpy(&room, value.data() - sizeof room, sizeof room);
     return room;

@@ -90,6 +90,16 @@ TEST(DirtyMap, ARecordThatChangesWithoutGrowingTakesItsSpaceOnce) {
   EXPECT_EQ(dirty.records().at({Table::nodes, "key"}), "longer one");
 }
 
+TEST(DirtyMap, AnEmptyValueIsThereAndNotNull) {
+  DirtyMap dirty;
+  dirty.put(Table::change_paths, "key", "");
+  const auto value = dirty.records().at({Table::change_paths, "key"});
+  ASSERT_TRUE(value.has_value());
+  EXPECT_NE(value->data(), nullptr);
+  dirty.put(Table::change_paths, "key", "grown");
+  EXPECT_EQ(dirty.records().at({Table::change_paths, "key"}), "grown");
+}
+
 TEST(DirtyMap, AMapThatWasMovedFromIsEmptyAndCanBeUsed) {
   DirtyMap first;
   first.put(Table::nodes, "key", "one");
