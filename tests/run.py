@@ -124,8 +124,13 @@ def known_tests(build):
     return json.loads(out)
 
 
-def target_of(test, build):
-    return os.path.relpath(test["cmd"][0], build)
+def targets_of(tests, build):
+    """The files that the tests need: their programs, and the programs that those start."""
+    out = subprocess.run(["meson", "introspect", "--targets", str(build)], check=True,
+                         capture_output=True, text=True).stdout
+    files = {target["id"]: target["filename"] for target in json.loads(out)}
+    wanted = {file for test in tests for target in test["depends"] for file in files[target]}
+    return sorted(os.path.relpath(file, build) for file in wanted)
 
 
 # ---- Python tests: tidy and end to end; both print one JSON object a line and case
@@ -210,7 +215,7 @@ class Run:
                        stdout=subprocess.DEVNULL)
         build = ROOT / "build/asan"
         tests = [test for test in known_tests(build) if SANITIZED.match(test["name"])]
-        if self.build("asan", sorted({target_of(test, build) for test in tests})):
+        if self.build("asan", targets_of(tests, build)):
             self.programs("asan", tests, "asan: ")
 
     def everything(self):
