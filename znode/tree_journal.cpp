@@ -90,7 +90,8 @@ void Tree::Impl::undo(Step& step) {
       Node::free(step.node);
       return;
     case Step::Kind::quota: {
-      auto& quota = step.node->extension->quota;
+      // Without its quota the extension may have gone as idle, when a creation below was undone.
+      auto& quota = extend(step.node)->quota;
       quota_count -= quota ? 1 : 0;
       quota = std::move(quotas_before.back());
       quotas_before.pop_back();

@@ -327,6 +327,22 @@ TEST(Tree, a_quota_bounds_nodes_and_bytes_of_all_that_is_below) {
   EXPECT_EQ(w.set("/q", "12345678").code, Code::ok);
 }
 
+TEST(Tree, a_quota_taken_away_comes_back_with_a_rollback_beneath_new_children_too) {
+  World w;
+  w.create("/q");
+  w.set_quota("/q", Quota{3, 10});
+  const auto digest = w.tree.digest();
+  const auto refused = w.run([](Tree& t) {
+    EXPECT_EQ(t.set_quota("/q", std::nullopt, {}).code, Code::ok);
+    EXPECT_EQ(t.create("/q/in", Blob("x"), {}, {}).code, Code::ok);
+    return t.erase("/none", {}, {});
+  });
+  EXPECT_EQ(refused.code, Code::no_node);
+  EXPECT_EQ(w.tree.quota_of("/q")->quota.nodes_max, 3U);
+  EXPECT_EQ(w.tree.quota_of("/q")->nodes, 1U);
+  EXPECT_EQ(w.tree.digest(), digest);
+}
+
 TEST(Tree, containers_and_ttl_nodes_are_due_when_their_time_has_passed) {
   World w({.container_grace_ms = 100});
   w.service_ms = 1000;
