@@ -153,6 +153,7 @@ Ready Raft::Impl::take_ready() {
   }
   persist_what_is_new();
   hand_out_committed();
+  forget_some();
   return std::exchange(ready, Ready());
 }
 

@@ -94,6 +94,7 @@ struct Raft::Impl {
   void maybe_commit();
   void commit_to(Index index);
   void compact(Index index);
+  void forget_some();
   void snapshot_installed(SnapshotMark mark, const Membership& membership);
   void snapshot_failed();
   [[nodiscard]] bool wants_snapshot(SnapshotMark mark) const noexcept;
@@ -149,6 +150,7 @@ struct Raft::Impl {
   bool is_hard_state_new = false;
   Index handed_to_disk;  // Entries after it have not been in a Persist yet.
   SnapshotMark checkpoint;
+  Index forget_until;  // What compact() lets go, a few entries a turn.
 
   // ---- everybody
   State state = State::follower;

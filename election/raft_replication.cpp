@@ -9,6 +9,9 @@
 
 namespace coord::election {
 
+// As many as a busy turn may append, or the log would grow.
+constexpr std::size_t kForgottenPerTurn = 2'000;
+
 Proposed Raft::Impl::append_own(EntryKind kind, std::string payload) {
   COORD_CHECK(state == State::leader, "only a leader appends");
   auto entry = std::make_shared<LogEntry>();
@@ -358,10 +361,18 @@ void Raft::Impl::compact(Index index) {
   } else if (membership().everybody().size() <= 1) {
     forget = index;
   }
-  if (forget > log.mark().index) log.compact(forget);
-  while (log.bytes() > options.log_tail_bytes && log.mark().index < index) {
-    log.compact(log.first_index());
-  }
+  forget_until = std::max(forget_until, forget);
+  forget_some();
+}
+
+// A few entries with each turn: to free a hundred thousand at once would hold up the loop.
+void Raft::Impl::forget_some() {
+  const auto is_due = [this] {
+    return log.mark().index < forget_until ||
+           (log.bytes() > options.log_tail_bytes && log.mark().index < checkpoint.index);
+  };
+  if (!is_due()) return;
+  for (std::size_t i = 0; i < kForgottenPerTurn && is_due(); ++i) log.compact(log.first_index());
   forget_memberships();
 }
 

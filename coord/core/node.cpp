@@ -300,9 +300,11 @@ void Node::maybe_checkpoint() {
   if (is_checkpointing_ || index_of(state_.applied()) <= checkpointed_) return;
   const auto& policy = options_.checkpoint;
   const auto& dirty = state_.dirty();
-  const bool is_due = dirty.size() >= policy.records_max || dirty.bytes() >= policy.bytes_max ||
-                      log_bytes_ >= policy.log_bytes_max ||
-                      now_.mono_ms - last_checkpoint_ms_ >= policy.interval_ms;
+  const auto since_ms = now_.mono_ms - last_checkpoint_ms_;
+  const bool is_bulk = since_ms < policy.bulk_ms && dirty.bytes() >= policy.bulk_bytes_max;
+  const bool is_due = is_bulk || dirty.size() >= policy.records_max ||
+                      dirty.bytes() >= policy.bytes_max || log_bytes_ >= policy.log_bytes_max ||
+                      since_ms >= policy.interval_ms;
   // An interval alone does not make an idle member write: no-ops leave nothing dirty.
   if (is_due && !dirty.empty()) checkpoint_under_way_ = index_of(state_.applied());
 }

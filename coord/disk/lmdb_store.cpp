@@ -5,25 +5,37 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <mutex>
 #include <shared_mutex>
+#include <thread>
 #include <utility>
 
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
+#include "coord/base/limits.hpp"
 #include "coord/disk/page_check.hpp"
 #include "coord/disk/posix_disk.hpp"
 #include "coord/disk/state_store.hpp"
 #include "coord/disk/store_names.hpp"
+#include "coord/disk/synced_mark.hpp"
 
 namespace coord::disk {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 constexpr std::size_t kChecksumBytes = 8;
 constexpr std::size_t kPageBytes = 4096;
-constexpr std::size_t kTransactionAt = 144;  // In a meta page.
+// The write-back of a commit: see sync().
+constexpr std::uint64_t kPieceBytes = 64 * kKiB;
+constexpr int kPausesPerWork = 40;
+constexpr auto kPauseMax = std::chrono::milliseconds(50);
+constexpr auto kCleanPiece = std::chrono::microseconds(30);  // Nothing was written.
+constexpr auto kPacedMax = std::chrono::seconds(10);
 constexpr std::uint64_t kMapUnit = 1U << 20;
 constexpr std::size_t kChangeKeyBytes = 12;
 constexpr std::size_t kPathHashBytes = 8;
@@ -96,7 +108,10 @@ class Cursor {
 class LmdbStore final : public StateStore {
  public:
   LmdbStore(std::string directory, const StoreOptions& options)
-      : file_(directory + "/data.mdb"), directory_(std::move(directory)), options_(options) {}
+      : file_(directory + "/data.mdb"),
+        directory_(std::move(directory)),
+        options_(options),
+        synced_(directory_ + "/synced") {}
   ~LmdbStore() override {
     if (env_ != nullptr) mdb_env_close(env_);
   }
@@ -106,6 +121,7 @@ class LmdbStore final : public StateStore {
   Result<std::optional<core::CheckpointMark>> mark() const override;
   Result<void> load(const core::RecordSink& sink) const override;
   Result<void> commit(const core::Checkpoint& checkpoint) override;
+  void hurry() noexcept override { is_hurried_ = true; }
   Result<void> scan(
       Table table, std::string_view from, std::string_view to,
       const std::function<bool(std::string_view key, std::string_view bytes)>& each) const override;
@@ -124,13 +140,16 @@ class LmdbStore final : public StateStore {
   int trim(MDB_txn* txn, Zxid below);
   Result<void> grow();
   Result<void> allocate(std::uint64_t bytes);
-  Result<void> remove_unfinished() const;
+  Result<void> sync(bool is_paced);
   [[nodiscard]] Error failure(std::string_view what, int code) const;
   [[nodiscard]] Error damaged(Table table, std::string_view key) const;
 
   std::string file_;
   std::string directory_;
   StoreOptions options_;
+  SyncedMark synced_;
+  Clock::time_point last_sync_ = Clock::now();
+  std::atomic<bool> is_hurried_ = false;
   MDB_env* env_ = nullptr;
   MDB_dbi mark_table_ = 0;
   std::array<MDB_dbi, kTables> tables_{};
@@ -168,31 +187,9 @@ Result<void> LmdbStore::allocate(std::uint64_t bytes) {
   return success();
 }
 
-// A crash while the file was made leaves zeros where its meta pages belong. Nothing was ever
-// committed then, since a commit syncs them both; so the file is made anew.
-Result<void> LmdbStore::remove_unfinished() const {
-  const int fd = ::open(file_.c_str(), O_RDWR | O_CLOEXEC);
-  if (fd < 0 && errno == ENOENT) return success();
-  if (fd < 0) return failure("open", errno);
-  std::string head(2 * kPageBytes, '\0');
-  const auto n = ::pread(fd, head.data(), head.size(), 0);
-  const int number = errno;
-  const auto is_zero = [&head](std::size_t at, std::size_t size) {
-    return std::string_view(head).substr(at, size).find_first_not_of('\0') ==
-           std::string_view::npos;
-  };
-  const bool is_unfinished = (is_zero(0, kPageBytes) || is_zero(kPageBytes, kPageBytes)) &&
-                             is_zero(kTransactionAt, sizeof(std::uint64_t)) &&
-                             is_zero(kPageBytes + kTransactionAt, sizeof(std::uint64_t));
-  int code = n < 0 ? number : 0;
-  if (code == 0 && is_unfinished && ::ftruncate(fd, 0) < 0) code = errno;
-  ::close(fd);
-  if (code != 0) return failure("read", code);
-  return success();
-}
-
 Result<void> LmdbStore::open() {
-  COORD_TRY(remove_unfinished());
+  COORD_TRY(synced_.settle(file_));
+  COORD_TRY(sync_directory(directory_));
   COORD_TRY(check_pages(file_));
   struct stat info {};
   const bool exists = ::stat(file_.c_str(), &info) == 0 && info.st_size > 0;
@@ -204,7 +201,8 @@ Result<void> LmdbStore::open() {
   if (code != 0) return failure("make", code);
   if ((code = mdb_env_set_maxdbs(env_, kTables + 1)) != 0) return failure("make", code);
   if ((code = mdb_env_set_mapsize(env_, bytes)) != 0) return failure("map", code);
-  const unsigned flags = MDB_NOTLS | (options_.write_map ? MDB_WRITEMAP : 0U);
+  // Each commit is synced by sync(), in pieces, and counts once SyncedMark says so.
+  const unsigned flags = MDB_NOTLS | MDB_NOSYNC | (options_.write_map ? MDB_WRITEMAP : 0U);
   if (exists && options_.write_map) {
     COORD_TRY(allocate(bytes));
   }
@@ -227,7 +225,8 @@ Result<void> LmdbStore::open() {
     if (code != 0) return failure("open", code);
   }
   if ((code = txn.commit()) != 0) return failure("open", code);
-  return sync_directory(directory_);
+  COORD_TRY(sync_directory(directory_));
+  return sync(false);
 }
 
 Result<std::optional<core::CheckpointMark>> LmdbStore::mark() const {
@@ -388,6 +387,36 @@ int LmdbStore::write(const core::Checkpoint& checkpoint,
   return txn.commit();
 }
 
+// The pages of a commit are scattered over the file: written at once they would hold up every sync
+// of the log for as long as they take. So they go out piece by piece, the disk left to others for
+// kPausesPerWork times as long in between, until most of the time between two commits is used up;
+// what comes then comes without a pause, or the store would fall behind.
+Result<void> LmdbStore::sync(bool is_paced) {
+  MDB_envinfo info{};
+  if (const int code = mdb_env_info(env_, &info); code != 0) return failure("sync", code);
+  mdb_filehandle_t fd = -1;
+  if (const int code = mdb_env_get_fd(env_, &fd); code != 0) return failure("sync", code);
+  const auto start = Clock::now();
+  const auto until = start + std::min<Clock::duration>((start - last_sync_) * 4 / 5, kPacedMax);
+  last_sync_ = start;
+  const auto end = (info.me_last_pgno + 1) * kPageBytes;
+  for (std::uint64_t at = 0; is_paced && at < end; at += kPieceBytes) {
+    const auto before = Clock::now();
+    if (before >= until || is_hurried_) break;
+    if (::sync_file_range(
+            fd, static_cast<off64_t>(at), kPieceBytes,
+            SYNC_FILE_RANGE_WAIT_BEFORE | SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER) < 0) {
+      return failure("sync", errno);
+    }
+    const auto worked = Clock::now() - before;
+    if (worked > kCleanPiece) {
+      std::this_thread::sleep_for(std::min<Clock::duration>(worked * kPausesPerWork, kPauseMax));
+    }
+  }
+  if (const int code = mdb_env_sync(env_, 1); code != 0) return failure("sync", code);
+  return synced_.set(info.me_last_txnid);
+}
+
 Result<void> LmdbStore::commit(const core::Checkpoint& checkpoint) {
   std::vector<const Record*> records;
   records.reserve(checkpoint.records.size());
@@ -396,7 +425,7 @@ Result<void> LmdbStore::commit(const core::Checkpoint& checkpoint) {
             [](const Record* a, const Record* b) { return a->first < b->first; });
   while (true) {
     const int code = write(checkpoint, records);
-    if (code == 0) return success();
+    if (code == 0) return sync(true);
     if (code != MDB_MAP_FULL) return failure("write", code);
     COORD_TRY(grow());
   }

@@ -1,6 +1,7 @@
 #include "coord/server/workers.hpp"
 
 #include <pthread.h>
+#include <sched.h>
 
 #include <boost/asio/post.hpp>
 #include <chrono>
@@ -15,7 +16,16 @@ using Clock = std::chrono::steady_clock;
 
 // More than the node ever has under way.
 constexpr std::size_t kReadsMax = 1'000'000;
+// A checkpoint so soon after the last one began: the writers are waiting for the store.
+constexpr auto kBusy = std::chrono::seconds(2);
 constexpr auto kFullRetry = std::chrono::milliseconds(200);
+
+// With time to spare this thread runs only while nobody else wants the processor. Refused: then as
+// the others.
+void yield_to_others(bool yields) {
+  const sched_param none{};
+  pthread_setschedparam(pthread_self(), yields ? SCHED_IDLE : SCHED_OTHER, &none);
+}
 
 void name_thread(const char* name) { pthread_setname_np(pthread_self(), name); }
 
@@ -57,6 +67,7 @@ StoreWorker::StoreWorker(boost::asio::io_context& loop, disk::StateStore& store,
 
 StoreWorker::~StoreWorker() {
   is_stopping_ = true;
+  store_.hurry();
   work_.close();
   thread_.join();
 }
@@ -77,6 +88,7 @@ void StoreWorker::run() {
 
 bool StoreWorker::commit_one(core::Checkpoint& checkpoint) {
   const auto start = Clock::now();
+  yield_to_others(start - std::exchange(last_start_, start) > kBusy && !is_stopping_);
   const auto result = store_.commit(checkpoint);
   if (!result) {
     if (result.error().failure != Failure::disk_full) {

@@ -7,6 +7,7 @@
 
 #include <atomic>
 #include <boost/asio/io_context.hpp>
+#include <chrono>
 #include <functional>
 #include <thread>
 
@@ -60,7 +61,8 @@ class StoreWorker {
   Done done_;
   Full full_;
   Mailbox<core::Checkpoint> work_;
-  std::atomic<bool> is_stopping_ = false;  // Before the thread that reads it.
+  std::chrono::steady_clock::time_point last_start_;  // Of the store thread.
+  std::atomic<bool> is_stopping_ = false;             // Before the thread that reads it.
   std::thread thread_;
 };
 

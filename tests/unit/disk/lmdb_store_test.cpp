@@ -14,6 +14,7 @@
 #include "coord/base/prng.hpp"
 #include "coord/disk/page_check.hpp"
 #include "coord/disk/state_store.hpp"
+#include "coord/disk/synced_mark.hpp"
 #include "tests/unit/disk/temporary_directory.hpp"
 
 namespace coord::disk {
@@ -96,11 +97,65 @@ TEST(LmdbStore, random_commits_are_loaded_after_a_restart_with_and_without_a_wri
 TEST(LmdbStore, a_file_left_by_a_crash_while_it_was_made_is_made_anew) {
   for (const std::size_t size : {0U, 1U, 4096U, 8192U, 1U << 20}) {
     const TemporaryDirectory directory;
+    ASSERT_TRUE(SyncedMark(directory.path() + "/synced").settle(directory.path() + "/data.mdb"));
     std::ofstream(directory.path() + "/data.mdb") << std::string(size, '\0');
     auto store = open_lmdb_store(directory.path(), {.map_bytes = 1 << 20});
     ASSERT_TRUE(store) << size << ": " << store.error().message;
     EXPECT_FALSE(store.value()->mark().value());
   }
+}
+
+std::string bytes_of(const std::string& path) {
+  std::ifstream file(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(file), {}};
+}
+
+// A loss of power while a commit is written back may leave its meta page without the pages that it
+// leads to: the mark of what is synced says so.
+TEST(LmdbStore, a_commit_that_was_not_synced_is_discarded_and_the_one_before_stands) {
+  const TemporaryDirectory directory;
+  const auto data = directory.path() + "/data.mdb";
+  const auto mark = directory.path() + "/synced";
+  Prng prng(5);
+  State state;
+  auto store = open_lmdb_store(directory.path(), {.map_bytes = 1 << 22}).value();
+  ASSERT_TRUE(store->commit(change(state, prng, 1, 500)));
+  const State synced = state;
+  const auto data_before = bytes_of(data);
+  const auto mark_before = bytes_of(mark);
+  ASSERT_TRUE(store->commit(change(state, prng, 2, 500)));
+  store.reset();
+  const auto metas = bytes_of(data).substr(0, 8192);
+  ASSERT_NE(metas, data_before.substr(0, 8192));
+  const auto last = bytes_of(mark);
+  for (const bool is_torn : {true, false}) {
+    std::ofstream(mark, std::ios::binary) << mark_before;
+    if (is_torn) std::ofstream(data, std::ios::binary) << metas << data_before.substr(8192);
+    store = open_lmdb_store(directory.path(), {.map_bytes = 1 << 22}).value();
+    EXPECT_EQ(loaded(*store), synced);
+    EXPECT_EQ(store->mark().value()->applied, Index(1));
+    State next = synced;
+    ASSERT_TRUE(store->commit(change(next, prng, 3, 500)));
+    store.reset();
+    store = open_lmdb_store(directory.path(), {.map_bytes = 1 << 22}).value();
+    EXPECT_EQ(loaded(*store), next);
+    store.reset();
+    std::ofstream(data, std::ios::binary) << data_before;
+    std::ofstream(mark, std::ios::binary) << mark_before;
+    store = open_lmdb_store(directory.path(), {.map_bytes = 1 << 22}).value();
+    ASSERT_TRUE(store->commit(change(next = synced, prng, 4, 500)));
+    store.reset();  // The second time round the commit is whole, only the mark is older.
+  }
+  // Synced, but not there: that is damage, and no crash.
+  std::ofstream(data, std::ios::binary) << data_before;
+  std::ofstream(mark, std::ios::binary) << last;
+  const auto gone = open_lmdb_store(directory.path(), {.map_bytes = 1 << 22});
+  ASSERT_FALSE(gone);
+  EXPECT_EQ(gone.error().failure, Failure::corrupt) << gone.error().message;
+  std::ofstream(mark, std::ios::binary) << "what is this";
+  const auto odd = open_lmdb_store(directory.path(), {.map_bytes = 1 << 22});
+  ASSERT_FALSE(odd);
+  EXPECT_EQ(odd.error().failure, Failure::corrupt) << odd.error().message;
 }
 
 // Neither a full disk nor a limit of the process is at hand everywhere; a bound on the size of
@@ -220,11 +275,8 @@ TEST(LmdbStore, a_flipped_bit_anywhere_is_found_or_harms_nothing) {
     }
     used = store->bytes_used();
   }
-  std::string good;
-  {
-    std::ifstream in(path, std::ios::binary);
-    good.assign(std::istreambuf_iterator<char>(in), {});
-  }
+  const auto good = bytes_of(path);
+  const auto mark = bytes_of(directory.path() + "/synced");
   Prng prng(7);
   std::map<int, int> outcomes;
   for (int round = 0; round < 150; ++round) {
@@ -237,6 +289,7 @@ TEST(LmdbStore, a_flipped_bit_anywhere_is_found_or_harms_nothing) {
     bad[static_cast<std::size_t>(offset)] ^= mask;
     std::filesystem::remove_all(directory.path() + "/lock.mdb");
     std::ofstream(path, std::ios::binary | std::ios::trunc) << bad;
+    std::ofstream(directory.path() + "/synced", std::ios::binary | std::ios::trunc) << mark;
     const auto outcome = open_in_child(directory.path(), state, older);
     ++outcomes[outcome];
     EXPECT_TRUE(outcome == static_cast<int>(Outcome::same) ||
