@@ -12,8 +12,8 @@
 #include "coord/base/ids.hpp"
 #include "coord/core/changes.hpp"
 #include "coord/core/checkpoint.hpp"
+#include "coord/core/peer_message.hpp"
 #include "coord/core/request.hpp"
-#include "election/message.hpp"
 #include "election/ready.hpp"
 
 namespace coord::core {
@@ -32,8 +32,17 @@ struct Touched {
   SessionCredential session;
 };
 struct PeerMessage {
-  election::Message message;
+  Message message;
 };
+// A link to a member stands: what its handshake told.
+struct PeerUp {
+  MemberId member;
+  std::uint64_t disk_id = 0;
+  std::string http;       // Where clients reach it: HOST:PORT.
+  std::string zookeeper;  // Empty: it does not serve that protocol.
+  std::string version;
+};
+// The last link to a member broke.
 struct PeerDown {
   MemberId member;
 };
@@ -59,20 +68,20 @@ struct Tick {
   std::int64_t wall_ms = 0;
 };
 
-using Event =
-    std::variant<ClientRequest, Subscribe, Unsubscribe, ResumeWatch, Disconnected, Touched,
-                 PeerMessage, PeerDown, Persisted, DiskFull, Checkpointed, StoreAnswered, Tick>;
+using Event = std::variant<ClientRequest, Subscribe, Unsubscribe, ResumeWatch, Disconnected,
+                           Touched, PeerMessage, PeerUp, PeerDown, Persisted, DiskFull,
+                           Checkpointed, StoreAnswered, Tick>;
 
 // ---- effects, in the order in which they are carried out
 
 struct Effects {
-  std::vector<election::Message> messages;                // At once.
-  std::optional<election::Persist> persist;               // Write, then sync.
-  std::vector<election::Message> messages_after_persist;  // Once that is synced.
-  std::vector<Delivery> deliveries;                       // To clients, in this order.
-  std::optional<Checkpoint> checkpoint;                   // For the store thread.
-  std::vector<StoreRead> store_reads;                     // For the reader thread.
-  std::optional<Index> recycle;  // Log entries up to here are needed no more.
+  std::vector<Message> messages;                // At once.
+  std::optional<election::Persist> persist;     // Write, then sync.
+  std::vector<Message> messages_after_persist;  // Once that is synced.
+  std::vector<Delivery> deliveries;             // To clients, in this order.
+  std::optional<Checkpoint> checkpoint;         // For the store thread.
+  std::vector<StoreRead> store_reads;           // For the reader thread.
+  std::optional<Index> recycle;                 // Log entries up to here are needed no more.
 
   [[nodiscard]] bool empty() const noexcept {
     return messages.empty() && !persist && messages_after_persist.empty() && deliveries.empty() &&

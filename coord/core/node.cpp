@@ -23,6 +23,13 @@ constexpr std::size_t kReapStep = 1'000;
 // When Raft took no proposal, sessions that had run out are looked at again so much later.
 constexpr std::int64_t kExpireAgainMs = 100;
 
+void wrap(std::vector<election::Message>&& from, std::vector<Message>& to) {
+  to.reserve(to.size() + from.size());
+  for (auto& message : from) {
+    to.push_back(Message{message.from, message.to, std::move(message.body)});
+  }
+}
+
 }  // namespace
 
 Node::Node(NodeOptions options, NodeState restored, TraceSink& trace)
@@ -117,9 +124,19 @@ void Node::on(Touched& event) {
   }
 }
 
-void Node::on(PeerMessage& event) { raft_.step(event.message); }
+void Node::on(PeerMessage& event) {
+  auto& message = event.message;
+  if (auto* body = std::get_if<election::Body>(&message.body)) {
+    raft_.step({message.from, message.to, std::move(*body)});
+  }
+}
 
-void Node::on(PeerDown& event) { raft_.peer_down(event.member); }
+void Node::on(PeerUp& event) { links_[event.member] = event; }
+
+void Node::on(PeerDown& event) {
+  links_.erase(event.member);
+  raft_.peer_down(event.member);
+}
 
 void Node::on(Persisted& event) { raft_.persisted(event.number); }
 
@@ -278,9 +295,10 @@ Effects Node::take_effects() {
   maybe_checkpoint();
 
   Effects effects;
-  effects.messages = std::move(ready.messages);
+  effects.messages = std::exchange(messages_, {});
+  wrap(std::move(ready.messages), effects.messages);
   effects.persist = std::move(ready.persist);
-  effects.messages_after_persist = std::move(ready.messages_after_persist);
+  wrap(std::move(ready.messages_after_persist), effects.messages_after_persist);
   effects.deliveries = std::exchange(deliveries_, {});
   effects.store_reads = std::exchange(store_reads_, {});
   effects.recycle = std::exchange(recycle_, std::nullopt);

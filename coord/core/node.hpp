@@ -115,6 +115,7 @@ class Node {
   void on(Disconnected& event);
   void on(Touched& event);
   void on(PeerMessage& event);
+  void on(PeerUp& event);
   void on(PeerDown& event);
   void on(Persisted& event);
   void on(DiskFull& event);
@@ -185,6 +186,8 @@ class Node {
   Retention retention_;
   Tick now_;
 
+  std::vector<Message> messages_;  // Of Node's own; Raft's come with its Ready.
+  std::map<MemberId, PeerUp> links_;
   std::vector<Delivery> deliveries_;
   std::vector<Waiting> read_batch_;  // Share the next read id.
   std::deque<WaitingGroup> granted_wait_;

@@ -17,13 +17,13 @@ namespace coord::core {
 class Ports {
  public:
   virtual ~Ports() = default;
-  virtual void send(std::vector<election::Message> messages) = 0;
+  virtual void send(std::vector<Message> messages) = 0;
   // Write and sync; then send `after`, and step Persisted{persist.number}. Calls may come while an
   // earlier one is not synced yet: they take effect in order, and may share one sync.
-  virtual void persist(election::Persist persist, std::vector<election::Message> after) = 0;
+  virtual void persist(election::Persist persist, std::vector<Message> after) = 0;
   // Messages that promise nothing beyond what was handed to persist() before: they leave when all
   // of that is synced (at once, when nothing is under way).
-  virtual void send_after_persist(std::vector<election::Message> messages) = 0;
+  virtual void send_after_persist(std::vector<Message> messages) = 0;
   virtual void deliver(std::vector<Delivery> deliveries) = 0;
   virtual void checkpoint(Checkpoint checkpoint) = 0;
   virtual void read_store(StoreRead read) = 0;

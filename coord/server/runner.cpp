@@ -143,7 +143,7 @@ void Runner::turn() {
 
 // ---------------------------------------------------------------- the log
 
-void Runner::persist(election::Persist persist, std::vector<election::Message> after) {
+void Runner::persist(election::Persist persist, std::vector<core::Message> after) {
   if (gathered_.number == 0) gathered_.since_ns = mono_ns();
   COORD_CHECK(persist.number > gathered_.number, "persists are numbered in order");
   gathered_.number = persist.number;
@@ -152,7 +152,7 @@ void Runner::persist(election::Persist persist, std::vector<election::Message> a
   if (!under_way_) write_gathered();
 }
 
-void Runner::send_after_persist(std::vector<election::Message> messages) {
+void Runner::send_after_persist(std::vector<core::Message> messages) {
   if (!under_way_ && gathered_.empty()) return send(std::move(messages));
   auto& target = gathered_.empty() ? *under_way_ : gathered_;
   std::move(messages.begin(), messages.end(), std::back_inserter(target.after));
@@ -216,7 +216,7 @@ void Runner::recycle(Index up_to) {
 
 // ---------------------------------------------------------------- the other effects
 
-void Runner::send(std::vector<election::Message> messages) {
+void Runner::send(std::vector<core::Message> messages) {
   COORD_CHECK(messages.empty(), "a cluster of one has nobody to write to");
 }
 

@@ -57,9 +57,9 @@ class Runner final : public core::Ports {
   [[nodiscard]] const disk::StateStore& store() const noexcept { return *store_; }
 
   // core::Ports
-  void send(std::vector<election::Message> messages) override;
-  void persist(election::Persist persist, std::vector<election::Message> after) override;
-  void send_after_persist(std::vector<election::Message> messages) override;
+  void send(std::vector<core::Message> messages) override;
+  void persist(election::Persist persist, std::vector<core::Message> after) override;
+  void send_after_persist(std::vector<core::Message> messages) override;
   void deliver(std::vector<core::Delivery> deliveries) override;
   void checkpoint(core::Checkpoint checkpoint) override;
   void read_store(core::StoreRead read) override;
@@ -69,7 +69,7 @@ class Runner final : public core::Ports {
   // What waits for a sync: as much as gathered while the one before was under way.
   struct Unsynced {
     disk::WalBatch batch;
-    std::vector<election::Message> after;
+    std::vector<core::Message> after;
     std::uint64_t number = 0;
     std::int64_t since_ns = 0;
     [[nodiscard]] bool empty() const noexcept { return number == 0 && after.empty(); }

@@ -128,7 +128,7 @@ void Member::trace(const TraceEvent& event) {
 
 // ---------------------------------------------------------------- the log
 
-void Member::persist(election::Persist persist, std::vector<election::Message> after) {
+void Member::persist(election::Persist persist, std::vector<core::Message> after) {
   if (doom_) return;
   world_.checker().on_persist(*this, persist);
   COORD_CHECK(persist.number > gathered_.number, "persists are numbered in order");
@@ -141,7 +141,7 @@ void Member::persist(election::Persist persist, std::vector<election::Message> a
   if (!under_way_) write_gathered();
 }
 
-void Member::send_after_persist(std::vector<election::Message> messages) {
+void Member::send_after_persist(std::vector<core::Message> messages) {
   if (doom_) return;
   if (!under_way_ && gathered_.empty()) return send(std::move(messages));
   auto& target = gathered_.empty() ? *under_way_ : gathered_;
@@ -296,7 +296,7 @@ void Member::read_store(core::StoreRead read) {
 
 // ---------------------------------------------------------------- clients and peers
 
-void Member::send(std::vector<election::Message> messages) {
+void Member::send(std::vector<core::Message> messages) {
   if (!doom_) world_.network().send(std::move(messages));
 }
 

@@ -79,9 +79,9 @@ class Member final : public core::Ports, public TraceSink {
   void calm();  // All faults of this member end; it starts if it is down.
 
   // core::Ports
-  void send(std::vector<election::Message> messages) override;
-  void persist(election::Persist persist, std::vector<election::Message> after) override;
-  void send_after_persist(std::vector<election::Message> messages) override;
+  void send(std::vector<core::Message> messages) override;
+  void persist(election::Persist persist, std::vector<core::Message> after) override;
+  void send_after_persist(std::vector<core::Message> messages) override;
   void deliver(std::vector<core::Delivery> deliveries) override;
   void checkpoint(core::Checkpoint checkpoint) override;
   void read_store(core::StoreRead read) override;
@@ -90,7 +90,7 @@ class Member final : public core::Ports, public TraceSink {
  private:
   struct Unsynced {
     disk::WalBatch batch;
-    std::vector<election::Message> after;
+    std::vector<core::Message> after;
     std::uint64_t number = 0;
     [[nodiscard]] bool empty() const noexcept { return number == 0 && after.empty(); }
   };

@@ -5,7 +5,7 @@
 
 namespace coord::sim {
 
-void Network::send(std::vector<election::Message> messages) {
+void Network::send(std::vector<core::Message> messages) {
   for (const auto& message : messages) {
     world_.count(Count::message_sent);
     if (world_.chance(faults.lost_percent)) continue;
@@ -14,7 +14,7 @@ void Network::send(std::vector<election::Message> messages) {
   }
 }
 
-void Network::carry(const election::Message& message) {
+void Network::carry(const core::Message& message) {
   world_.after(world_.delay(world_.plan().network_us), [this, message] {
     if (cuts_.contains({message.from, message.to})) return;
     for (auto& member : world_.members()) {

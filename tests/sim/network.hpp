@@ -6,7 +6,7 @@
 #include <utility>
 #include <vector>
 
-#include "election/message.hpp"
+#include "coord/core/peer_message.hpp"
 
 namespace coord::sim {
 
@@ -24,13 +24,13 @@ class Network {
   NetworkFaults faults;
 
   // Each message goes its own way: they may pass each other, as over several connections.
-  void send(std::vector<election::Message> messages);
+  void send(std::vector<core::Message> messages);
   // Nothing goes from one to the other until it is healed; the way back is a cut of its own.
   void cut(MemberId from, MemberId to) { cuts_.emplace(from, to); }
   void heal() { cuts_.clear(); }
 
  private:
-  void carry(const election::Message& message);
+  void carry(const core::Message& message);
   World& world_;
   std::set<std::pair<MemberId, MemberId>> cuts_;
 };

@@ -249,11 +249,11 @@ class Harness final : public Ports, public TraceSink {
   }
 
   // core::Ports
-  void send(std::vector<election::Message>) override { FAIL() << "nobody to write to"; }
-  void persist(election::Persist persist, std::vector<election::Message>) override {
+  void send(std::vector<core::Message>) override { FAIL() << "nobody to write to"; }
+  void persist(election::Persist persist, std::vector<core::Message>) override {
     unsynced.push_back(std::move(persist));
   }
-  void send_after_persist(std::vector<election::Message>) override { FAIL() << "nobody"; }
+  void send_after_persist(std::vector<core::Message>) override { FAIL() << "nobody"; }
   void deliver(std::vector<Delivery> more) override {
     std::move(more.begin(), more.end(), std::back_inserter(deliveries));
   }

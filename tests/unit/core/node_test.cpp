@@ -180,17 +180,28 @@ TEST(Node, ACheckpointIsDueByRecordsBytesLogOrTime) {
     const char* name;
     CheckpointPolicy policy;
   };
-  const CheckpointPolicy never{1'000'000, 1ULL << 40, 1LL << 40, 1ULL << 40, 3};
+  const CheckpointPolicy never{.records_max = 1'000'000,
+                               .bytes_max = 1ULL << 40,
+                               .bulk_bytes_max = 1ULL << 40,
+                               .interval_ms = 1LL << 40,
+                               .log_bytes_max = 1ULL << 40,
+                               .backlog_factor = 3};
   auto by_records = never;
   by_records.records_max = 30;
   auto by_bytes = never;
   by_bytes.bytes_max = 8'000;
+  auto by_bulk = never;
+  by_bulk.bulk_bytes_max = 2'000;
+  by_bulk.bulk_ms = 1LL << 40;
   auto by_log = never;
   by_log.log_bytes_max = 1'000;
   auto by_time = never;
   by_time.interval_ms = 100;
-  for (const auto& [name, policy] :
-       {Case{"records", by_records}, {"bytes", by_bytes}, {"log", by_log}, {"time", by_time}}) {
+  for (const auto& [name, policy] : {Case{"records", by_records},
+                                     {"bytes", by_bytes},
+                                     {"bulk", by_bulk},
+                                     {"log", by_log},
+                                     {"time", by_time}}) {
     Harness::Options options;
     options.checkpoint = policy;
     Harness world(options);
