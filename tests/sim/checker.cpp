@@ -7,6 +7,7 @@
 
 #include "coord/base/checksum.hpp"
 #include "coord/base/overloaded.hpp"
+#include "tests/sim/witness.hpp"
 
 namespace coord::sim {
 namespace {
@@ -14,6 +15,9 @@ namespace {
 constexpr std::int64_t kFullCheckUs = 1'000'000;
 // How late a session may end: after its time-out, by the clock of a member that runs undisturbed.
 constexpr std::int64_t kLateMs = 2'000;
+// How long an election may take, and touches over a follower, when the faults are over.
+constexpr std::int64_t kElectionUs = 5'000'000;
+constexpr std::int64_t kRoundingMs = 2;
 // One in so many deliveries reads the whole durable image.
 constexpr std::uint64_t kImageOneIn = 150;
 constexpr std::size_t kSpareFilesMax = 2;
@@ -32,91 +36,59 @@ Checker::Checker(World& world) : world_(world), model_(world.plan().limits) {}
 // ---------------------------------------------------------------- the canonical history
 
 void Checker::on_start(Member& member, const core::NodeState& state) {
-  check_start(state);
-  auto& log = logs_[member.id()];
-  log.clear();
-  for (const auto& entry : state.log.entries) log.emplace(entry->index, entry);
-  // A new leader gives every session its whole time-out again.
-  promised_until_ms_.clear();
-  touched_ms_.clear();
-  for (const auto& [id, session] : model_.sessions()) {
-    promised_until_ms_[id] = member.mono_ms() + session.ttl_ms;
-  }
-}
-
-void Checker::check_start(const core::NodeState& state) {
-  const auto snapshot = state.log.snapshot.index;
-  if (snapshot.value() > canonical_.size()) {
-    return world_.fail(4, fmt::format("the checkpoint is of {}, only {} is committed", snapshot,
-                                      canonical_.size()));
-  }
-  const auto& entries = state.log.entries;
-  for (auto i = snapshot.next(); i.value() <= canonical_.size(); i = i.next()) {
-    const auto at = i.value() - snapshot.value() - 1;
-    if (at >= entries.size()) {
-      return world_.fail(
-          5, fmt::format("entry {} was committed and told, and is gone: recovered up to {}", i,
-                         snapshot.value() + entries.size()));
-    }
-    if (*entries[at] != *canonical_[i.value() - 1]) {
-      return world_.fail(4, fmt::format("entry {} is another one after a start", i));
-    }
-  }
-  if (!canonical_.empty() && state.log.hard_state.term < canonical_.back()->term) {
-    world_.fail(1, "the term went back over a start");
-  }
+  check_digest(state.state.applied(), state.state.digest());
+  if (world_.has_trace()) world_.trace(fmt::format("member {} starts", member.id()));
 }
 
 void Checker::replay(core::NodeState state) {
   auto& machine = state.state;
+  const auto& canonical = world_.witness().committed();
   check_digest(machine.applied(), machine.digest());
   for (const auto& entry : state.log.entries) {
-    if (entry->index.value() > canonical_.size() || world_.has_failed()) break;
+    const auto at = entry->index.value();
+    if (at > model_.applied().value() || *entry != *canonical[at - 1]) break;
     machine.apply(*entry);
     check_digest(machine.applied(), machine.digest());
+    if (world_.has_failed()) return;
   }
-  if (!world_.has_failed()) check_state(machine);
+  check_state(machine);
 }
 
-std::string Checker::recovered_state(core::NodeState state) {
-  check_start(state);
+std::string Checker::recovered_state(const Member& member, core::NodeState state) {
+  world_.witness().check_recovered(member, state.log);
   if (world_.has_failed()) return {};
+  const auto& canonical = world_.witness().committed();
+  auto last = state.log.hard_state.term.value();
+  for (const auto& entry : state.log.entries) last = last * 31 + entry->term.value();
   for (const auto& entry : state.log.entries) {
-    if (entry->index.value() > canonical_.size()) break;
+    const auto at = entry->index.value();
+    if (at > canonical.size() || *entry != *canonical[at - 1]) break;
     state.state.apply(*entry);
   }
-  return fmt::format("{:016x} at {}", state.state.digest(), state.state.applied());
+  return fmt::format("{:016x} at {} with {:x}", state.state.digest(), state.state.applied(), last);
 }
 
-void Checker::on_end(const Member& member) { logs_.erase(member.id()); }
-
 void Checker::on_persist(const Member& member, const election::Persist& persist) {
-  auto& log = logs_[member.id()];
-  for (const auto& entry : persist.entries) {
-    log.erase(log.lower_bound(entry->index), log.end());
-    log.emplace(entry->index, entry);
-    check_expired(member, *entry);
-  }
+  for (const auto& entry : persist.entries) check_expired(member, *entry);
 }
 
 // Takes over what the member has applied: it is the first to apply an entry, or it agrees.
 void Checker::advance(const Member& member) {
+  world_.witness().note_commits(member);
+  const auto& canonical = world_.witness().committed();
   const auto applied = member.node().state().applied();
-  auto& log = logs_[member.id()];
-  while (canonical_.size() < applied.value() && !world_.has_failed()) {
-    const Index next(canonical_.size() + 1);
-    const auto at = log.find(next);
-    if (at == log.end()) {
-      return world_.fail(4, fmt::format("entry {} is applied and was never logged", next));
+  while (model_.applied() < applied && !world_.has_failed()) {
+    const Index next(model_.applied().value() + 1);
+    if (next.value() > canonical.size()) {
+      return world_.fail(4, fmt::format("entry {} is applied, and nobody committed it", next));
     }
-    canonical_.push_back(at->second);
-    const auto& entry = model_.apply(*at->second);
+    const auto& entry = model_.apply(*canonical[next.value() - 1]);
     for (const auto id : entry.expired) {
       world_.count(Count::session_expired);
-      promised_until_ms_.erase(id);
+      promises_.erase(id);
     }
     if (std::holds_alternative<core::SessionOpened>(entry.outcome.result)) {
-      touched_ms_[SessionId(next.value())] = member.mono_ms();
+      touched_us_[SessionId(next.value())] = world_.now();
     }
     if (entry.token == 0) continue;
     const auto token = tokens_.find(entry.token);
@@ -141,6 +113,7 @@ void Checker::check_digest(Zxid zxid, std::uint64_t digest) {
 }
 
 void Checker::after_turn(Member& member) {
+  world_.witness().after_turn(member);
   advance(member);
   if (world_.has_failed()) return;
   const auto& node = member.node();
@@ -166,19 +139,10 @@ void Checker::on_deliver(Member& member, const std::vector<core::Delivery>& deli
   advance(member);
   for (const auto& delivery : deliveries) {
     said_ = std::max(said_, revision_of(delivery));
-    const auto* reply = std::get_if<core::Reply>(&delivery);
-    if (reply == nullptr || reply->code != Code::ok) continue;
-    std::visit(Overloaded{[&](const core::SessionOpened& opened) {
-                            if (reply->was_applied_before) return;
-                            promised_until_ms_[opened.id] = member.mono_ms() + opened.ttl_ms;
-                            touched_ms_[opened.id] = member.mono_ms();
-                          },
-                          [](const auto&) {}},
-               reply->result);
   }
-  if (said_.value() > canonical_.size()) {
+  if (said_ > model_.applied()) {
     return world_.fail(11,
-                       fmt::format("revision {} is told, {} is applied", said_, canonical_.size()));
+                       fmt::format("revision {} is told, {} is applied", said_, model_.applied()));
   }
   if (world_.prng().chance(1, kImageOneIn)) check_durable(member);
 }
@@ -190,7 +154,7 @@ void Checker::check_durable(Member& member) {
   if (!started) {
     return world_.fail(5, "the durable image does not start: " + started.error().message);
   }
-  check_start(started.value().state);
+  world_.witness().check_recovered(member, started.value().state.log);
 }
 
 void Checker::on_checkpoint(const Member& member, const core::Checkpoint& checkpoint) {
@@ -251,35 +215,55 @@ void Checker::check_state(const core::StateMachine& state) {
 
 // ---------------------------------------------------------------- sessions
 
-void Checker::on_touch(SessionId session) {
-  for (const auto& member : world_.members()) {
-    if (member->is_up()) touched_ms_[session] = member->mono_ms();
-  }
+void Checker::on_touch(const Member& member, SessionId session) {
+  if (member.is_up()) touched_us_[session] = world_.now();
 }
 
+void Checker::on_promise(SessionId session, std::int64_t asked_us, std::int64_t ttl_ms) {
+  if (!model_.sessions().contains(session)) return;
+  auto& promise = promises_[session];
+  promise.since_us = std::max(promise.since_us, asked_us);
+  promise.ttl_ms = ttl_ms;
+}
+
+// A leader counts by its own clock, from the moment at which the keepalive came, which is not
+// before it was asked.
 void Checker::check_expired(const Member& member, const election::LogEntry& entry) {
   if (entry.kind != election::EntryKind::command) return;
+  if (member.node().raft().role() != election::Role::leader) return;
   core::Command command;
   if (core::decode(entry.payload, command) != core::DecodeError::none) return;
   const auto* expire = std::get_if<core::ExpireSessions>(&command.op);
   if (expire == nullptr) return;
   for (const auto id : expire->sessions) {
-    const auto promised = promised_until_ms_.find(id);
-    if (promised != promised_until_ms_.end() && member.mono_ms() < promised->second) {
-      world_.fail(9, fmt::format("session {} expires {} ms early", id,
-                                 promised->second - member.mono_ms()));
-    }
+    const auto promise = promises_.find(id);
+    if (promise == promises_.end()) continue;
+    const auto passed_us = world_.now() - promise->second.since_us;
+    const auto passed_ms = passed_us * world_.plan().rate_of(member.id()) / 1'000'000 + kRoundingMs;
+    if (passed_ms >= promise->second.ttl_ms) continue;
+    world_.fail(
+        9, fmt::format("session {} expires {} ms early", id, promise->second.ttl_ms - passed_ms));
   }
 }
 
+// Sessions that nobody keeps alive end in time. A member alone is watched all the time; of several,
+// what they do when no fault is left.
 void Checker::check_late(const Member& member) {
+  const bool is_alone = world_.plan().members == 1;
+  if (!is_alone && world_.is_stormy()) return;
+  const auto rate = world_.plan().rate_of(member.id());
+  const auto calm_us =
+      is_alone ? world_.now() - (member.mono_ms() - member.calm_since_ms()) * 1'000'000 / rate
+               : world_.plan().faults_end_us + kElectionUs;
   for (const auto& [id, session] : model_.sessions()) {
-    const auto touched = touched_ms_.find(id);
-    const auto since = std::max(member.calm_since_ms(),
-                                touched == touched_ms_.end() ? INT64_MIN : touched->second);
-    if (member.mono_ms() > since + session.ttl_ms + kLateMs) {
+    const auto touched = touched_us_.find(id);
+    const auto since =
+        std::max(calm_us, touched == touched_us_.end() ? INT64_MIN : touched->second);
+    const auto passed_ms = (world_.now() - since) / 1'000 * rate / 1'000;
+    const auto slack_ms = is_alone ? kLateMs : kLateMs + session.ttl_ms / 4;
+    if (passed_ms > session.ttl_ms + slack_ms) {
       world_.fail(9, fmt::format("session {} with a ttl of {} ms lives {} ms after its last touch",
-                                 id, session.ttl_ms, member.mono_ms() - since));
+                                 id, session.ttl_ms, passed_ms));
     }
   }
 }

@@ -30,22 +30,24 @@ class Checker {
   void on_start(Member& member, const core::NodeState& state);
   // Replays what a start found, entry by entry: the same digest wherever one was seen before.
   void replay(core::NodeState state);
-  void on_end(const Member& member);
   void on_persist(const Member& member, const election::Persist& persist);
   void on_deliver(Member& member, const std::vector<core::Delivery>& deliveries);
   void on_checkpoint(const Member& member, const core::Checkpoint& checkpoint);
   void on_recycled(const Member& member, const disk::Wal& wal);
   void after_turn(Member& member);
   // What a recovery found, up to what was committed: equal texts, equal recoveries.
-  [[nodiscard]] std::string recovered_state(core::NodeState state);
+  [[nodiscard]] std::string recovered_state(const Member& member, core::NodeState state);
 
   // ---- from clients
+  // A keepalive that left its client at this time was answered: that its session lives on for a
+  // whole time-out from then.
+  void on_promise(SessionId session, std::int64_t asked_us, std::int64_t ttl_ms);
   // One more attempt of the request that this hash names goes out.
   void on_sent(std::uint64_t token, bool has_key);
   // It was refused before it got into the log.
   void on_refused(std::uint64_t token);
   // A request that proves life reached a member.
-  void on_touch(SessionId session);
+  void on_touch(const Member& member, SessionId session);
   // An answer of apply(): the entry of that revision is this request, and answered so.
   void check_write(std::uint64_t token, const core::Reply& reply);
   void check_read(const core::Request& request, const core::Reply& reply);
@@ -68,7 +70,6 @@ class Checker {
   };
   void advance(const Member& member);
   void check_digest(Zxid zxid, std::uint64_t digest);
-  void check_start(const core::NodeState& state);
   void check_expired(const Member& member, const election::LogEntry& entry);
   void check_late(const Member& member);
   [[nodiscard]] bool is_same_node(const core::NodeValue& got, const Model::Node& want,
@@ -81,14 +82,15 @@ class Checker {
 
   World& world_;
   Model model_;
-  std::vector<election::SharedEntry> canonical_;  // Committed; index i at [i - 1].
   std::map<Zxid, std::uint64_t> digests_;
   Zxid said_;
   std::map<std::uint64_t, Token> tokens_;
-  // The log of each member as its Node sees it.
-  std::map<MemberId, std::map<Index, election::SharedEntry>> logs_;
-  std::map<SessionId, std::int64_t> promised_until_ms_;  // By the clock of the member that leads.
-  std::map<SessionId, std::int64_t> touched_ms_;         // The latest sign of life that it got.
+  struct Promise {
+    std::int64_t since_us = 0;
+    std::int64_t ttl_ms = 0;
+  };
+  std::map<SessionId, Promise> promises_;
+  std::map<SessionId, std::int64_t> touched_us_;  // The latest sign of life that a member got.
   std::int64_t next_full_check_us_ = 0;
 };
 

@@ -40,8 +40,10 @@ void Client::start() {
 
 void Client::connect() {
   auto& members = world_.members();
-  auto& member = members[static_cast<std::size_t>(world_.prng().below(members.size()))];
-  if (!member->is_up()) return;
+  const auto drawn = 1 + world_.prng().below(members.size());
+  const auto id = preferred_ ? std::exchange(preferred_, MemberId()) : MemberId(drawn);
+  auto& member = members[static_cast<std::size_t>(id.value() - 1)];
+  if (!member->is_up() || !world_.is_core(id)) return;
   member_ = member.get();
   connection_ = member_->connect(*this);
   last_sent_us_ = world_.now();
@@ -51,6 +53,7 @@ void Client::connect() {
 void Client::act() {
   if (world_.has_failed()) return;
   check_waiting();
+  if (connection_ && !world_.is_core(member_->id())) drop_connection();
   if (!connection_ && world_.chance(60)) connect();
   if (connection_) {
     tend_watches();
@@ -114,8 +117,9 @@ void Client::ask_again(Asked asked) {
   const auto session = asked.request.session;
   to_member(core::ClientRequest{asked.request});
   if (session) {
-    world_.after(last_sent_us_ - world_.now(),
-                 [this, id = session->id] { world_.checker().on_touch(id); });
+    world_.after(last_sent_us_ - world_.now(), [member = member_, id = session->id, this] {
+      world_.checker().on_touch(*member, id);
+    });
   }
   const bool abandons =
       world_.plan().has(Fault::client_abandon) && world_.is_stormy() && world_.prng().chance(1, 50);
@@ -188,6 +192,11 @@ void Client::on_reply(const core::Reply& reply) {
                           reply.code != Code::no_node;
   record(asked, is_unknown ? nullptr : &reply);
   last_revision_ = std::max(last_revision_, reply.revision);
+  if (reply.code == Code::no_leader && reply.leader && reply.leader != member_->id() &&
+      world_.chance(50)) {
+    preferred_ = reply.leader;
+    drop_connection();
+  }
   if (const auto* written = std::get_if<core::Written>(&reply.result)) {
     last_mzxid_ = written->stat.mzxid;
   }
@@ -223,12 +232,18 @@ void Client::on_session_reply(const Asked& asked, const core::Reply& reply) {
     world_.count(Count::session_opened);
     session_ = core::SessionCredential{opened->id, opened->secret};
     session_ttl_ms_ = opened->ttl_ms;
+    if (!reply.was_applied_before) {
+      world_.checker().on_promise(opened->id, asked.asked_us, opened->ttl_ms);
+    }
     keeps_alive_ = !world_.chance(20);
     next_keepalive_us_ = 0;
     return;
   }
   if (!asked.request.session || !session_ || asked.request.session->id != session_->id) return;
   const auto id = session_->id;
+  if (std::holds_alternative<core::KeepaliveResult>(reply.result)) {
+    world_.checker().on_promise(id, asked.asked_us, session_ttl_ms_);
+  }
   if (std::holds_alternative<core::CloseSession>(asked.request.op) && reply.code == Code::ok) {
     world_.count(Count::session_closed);
     session_.reset();

@@ -90,6 +90,7 @@ class Client final : public Listener {
   World& world_;
   std::uint64_t number_;
   Member* member_ = nullptr;
+  MemberId preferred_;  // Whom a refusal named as the leader.
   ConnectionId connection_;
   std::int64_t last_sent_us_ = 0;
   std::uint64_t last_request_ = 0;

@@ -80,7 +80,7 @@ void Client::subscribe(WatchId id, Stream& stream) {
   }
   if (stream.with_session && session_ && !world_.is_closing()) {
     subscribe.session = session_;
-    world_.checker().on_touch(session_->id);
+    world_.checker().on_touch(*member_, session_->id);
   }
   stream.floor = world_.checker().said();
   stream.is_open = true;

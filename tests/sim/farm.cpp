@@ -124,7 +124,7 @@ SeedResult reduce(const SeedResult& failed) {
   auto least = failed;
   for (std::size_t fault = 0; fault < kFaults; ++fault) {
     auto options = least.options;
-    options.faults_off |= 1U << fault;
+    options.faults_off |= std::uint64_t{1} << fault;
     // Another plan is another run: it need not fail, or not of the same.
     const auto result = run_seed(options);
     if (!result.outcome.failure.empty()) least = result;
@@ -140,6 +140,7 @@ std::string command_of(const RunOptions& options) {
   if (options.mutant != Mutant::none) {
     command += fmt::format(" --mutant {}", static_cast<int>(options.mutant));
   }
+  if (options.members > 0) command += fmt::format(" --members {}", options.members);
   for (std::size_t i = 0; i < kFaults; ++i) {
     if ((options.faults_off >> i & 1) != 0) {
       command += fmt::format(" --off {}", word_of(static_cast<Fault>(i)));

@@ -25,7 +25,7 @@ struct Arguments {
 
 constexpr std::string_view kUsage =
     "usage: sim [--seed N | --seeds A..B] [-j JOBS] [--seconds S] [--steps M] [--trace]\n"
-    "           [--mutant N | --mutants] [--mutant-seeds N] [--off FAULT]...\n";
+    "           [--mutant N | --mutants] [--mutant-seeds N] [--off FAULT]... [--members N]\n";
 
 [[noreturn]] void die(std::string_view why) {
   fmt::print(stderr, "sim: {}\n{}", why, kUsage);
@@ -42,7 +42,7 @@ std::uint64_t number_of(const std::string& text) {
 void turn_off(RunOptions& options, std::string_view name) {
   for (std::size_t i = 0; i < kFaults; ++i) {
     if (word_of(static_cast<Fault>(i)) != name) continue;
-    options.faults_off |= 1U << i;
+    options.faults_off |= std::uint64_t{1} << i;
     return;
   }
   die(fmt::format("there is no fault '{}'", name));
@@ -76,6 +76,8 @@ Arguments parse(const std::vector<std::string>& words) {
       arguments.run.steps_max = number_of(value());
     } else if (word == "--trace") {
       arguments.run.with_trace = true;
+    } else if (word == "--members") {
+      arguments.run.members = static_cast<std::size_t>(number_of(value()));
     } else if (word == "--mutant") {
       arguments.run.mutant = static_cast<Mutant>(number_of(value()));
       if (word_of(arguments.run.mutant).empty()) die("there is no such mutant");

@@ -10,6 +10,7 @@
 #include "coord/disk/recovery.hpp"
 #include "tests/sim/checker.hpp"
 #include "tests/sim/network.hpp"
+#include "tests/sim/witness.hpp"
 
 namespace coord::sim {
 namespace {
@@ -45,7 +46,7 @@ Member::~Member() = default;
 
 std::int64_t Member::mono_ms() const {
   const auto passed = world_.now() - mono_start_us_;
-  return (mono_base_us_ + passed * world_.plan().clock_permille / 1'000) / 1'000;
+  return (mono_base_us_ + passed * world_.plan().rate_of(id_) / 1'000) / 1'000;
 }
 
 core::Tick Member::clock() {
@@ -112,7 +113,7 @@ void Member::tick() {
 
 void Member::trace(const TraceEvent& event) {
   if (!world_.has_trace()) return;
-  world_.trace(std::visit(
+  const auto text = std::visit(
       Overloaded{
           [](const BecameLeader& e) { return fmt::format("leader in term {}", e.term); },
           [](const BecameFollower& e) { return fmt::format("follower: {}", e.why); },
@@ -123,13 +124,15 @@ void Member::trace(const TraceEvent& event) {
           [](const SessionEnded& e) { return fmt::format("session {} {}", e.session, e.reason); },
           [](const CheckpointWritten& e) { return fmt::format("checkpoint {}", e.index); },
           [](const Note& e) { return e.text; }},
-      event));
+      event);
+  world_.trace(fmt::format("member {}: {}", id_, text));
 }
 
 // ---------------------------------------------------------------- the log
 
 void Member::persist(election::Persist persist, std::vector<core::Message> after) {
   if (doom_) return;
+  world_.witness().on_persist(*this, persist);
   world_.checker().on_persist(*this, persist);
   COORD_CHECK(persist.number > gathered_.number, "persists are numbered in order");
   gathered_.number = persist.number;
@@ -150,6 +153,7 @@ void Member::send_after_persist(std::vector<core::Message> messages) {
 
 void Member::write_gathered() {
   COORD_CHECK(!under_way_, "one sync is under way at a time");
+  world_.witness().on_written(*this, gathered_.batch);
   if (const auto result = wal_->append(gathered_.batch); !result) {
     if (result.error().failure != Failure::disk_full) return doom(result.error());
     return on_log_full();
@@ -161,7 +165,8 @@ void Member::write_gathered() {
   under_way_ = std::exchange(gathered_, Unsynced());
   is_synced_ = false;
   // The disk thread: the sync happens at some moment, and is reported at a later one.
-  const auto took = world_.delay(calm_mean(world_, world_.plan().sync_us, 100));
+  const auto slower = world_.plan().slow_member == id_ ? 10 : 1;
+  const auto took = world_.delay(calm_mean(world_, slower * world_.plan().sync_us, 100));
   is_slow_ = took > kSlowSyncUs;
   if (is_slow_) {
     world_.count(Count::slow_sync);
@@ -183,8 +188,9 @@ void Member::sync_now() {
   if (is_synced_ || doom_) return;
   is_synced_ = true;
   const auto result = wal_->sync();
-  if (result) return;
-  if (world_.mutant() == Mutant::believe_second_sync && !disk_->has_lost_power()) return;
+  const bool is_believed =
+      world_.mutant() == Mutant::believe_second_sync && !disk_->has_lost_power();
+  if (result || is_believed) return world_.witness().on_synced(*this);
   doom(result.error());
 }
 
@@ -297,7 +303,10 @@ void Member::read_store(core::StoreRead read) {
 // ---------------------------------------------------------------- clients and peers
 
 void Member::send(std::vector<core::Message> messages) {
-  if (!doom_) world_.network().send(std::move(messages));
+  if (doom_) return;
+  world_.witness().note_commits(*this);
+  for (const auto& message : messages) world_.witness().on_send(*this, message);
+  world_.network().send(std::move(messages));
 }
 
 ConnectionId Member::connect(Listener& listener) {

@@ -30,7 +30,7 @@ struct Started {
   core::NodeState state;
   disk::WalTail tail;
 };
-// As coord/server's open_data() does it. `id`: of the only member, or one of `members`.
+// As coord/server's open_data() does it.
 [[nodiscard]] Result<Started> start_from(disk::Disk& disk, const disk::StateStore& store,
                                          const Plan& plan, const disk::WalOptions& options);
 

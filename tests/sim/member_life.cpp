@@ -10,6 +10,8 @@
 #include "coord/disk/wal_reader.hpp"
 #include "tests/sim/checker.hpp"
 #include "tests/sim/member.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/witness.hpp"
 
 namespace coord::sim {
 namespace {
@@ -36,6 +38,9 @@ Result<Started> start_from(disk::Disk& disk, const disk::StateStore& store, cons
   } else {
     election::Membership everybody;
     for (std::uint64_t i = 1; i <= plan.members; ++i) everybody.voters.emplace_back(i);
+    for (std::uint64_t i = 1; i <= plan.observers; ++i) {
+      everybody.observers.emplace_back(plan.members + i);
+    }
     state.set_membership(std::move(everybody));
   }
   COORD_TRY(auto wal, disk::open_wal(disk, options));
@@ -62,6 +67,7 @@ void Member::start() {
 }
 
 void Member::restart_later() {
+  if (!world_.is_core(id_)) return;
   const auto wait = world_.is_stormy() ? world_.between(1'000, world_.plan().restart_us_max)
                                        : world_.between(1'000, 100'000);
   world_.after(wait, [this] { start(); });
@@ -94,6 +100,7 @@ void Member::boot() {
   mono_base_us_ = world_.between(1'000'000, 1'000'000'000);
   calm_since_ms_ = mono_ms();
   last_wall_mono_ms_ = 0;
+  world_.witness().on_start(*this, started.value().state);
   world_.checker().on_start(*this, started.value().state);
   check_replay();
   if (world_.has_failed()) return;
@@ -106,6 +113,7 @@ void Member::boot() {
               node_->state().applied().value());
   schedule_turn();
   tick();
+  world_.network().on_start(id_);
   die_if_doomed();
 }
 
@@ -172,7 +180,7 @@ void Member::check_recovery() {
       world_.fail(15, fmt::format("recovery on a copy: {}", started.error().message));
       return std::string();
     }
-    return world_.checker().recovered_state(std::move(started.value().state));
+    return world_.checker().recovered_state(*this, std::move(started.value().state));
   };
   auto first = disk_->clone();
   const auto want = state_of(*first);
@@ -214,7 +222,8 @@ void Member::end(End how) {
   if (!node_) return;
   world_.note(how == End::power ? "power" : "end", id_.value(), disk_->operations());
   ++process_;
-  world_.checker().on_end(*this);
+  world_.witness().on_end(*this);
+  world_.network().on_end(id_, how == End::power);
   node_.reset();
   wal_.reset();
   inbox_.clear();

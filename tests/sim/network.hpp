@@ -1,8 +1,14 @@
-// Network: what carries messages between members. Delay, loss, repetition and cuts.
+// Network: what carries messages between members.
+//
+// Two kinds. As the shell's links do it: between two members that reach each other stands a link,
+// which delivers in order or breaks; both ends are told when it stands and, sooner or later, when
+// it is gone, and what was on its way is lost with it. Or hostile: each message goes its own way,
+// may be lost, doubled, come late, or come again much later. The Node must be right over both.
 #pragma once
 
 #include <cstdint>
-#include <set>
+#include <deque>
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -10,29 +16,56 @@
 
 namespace coord::sim {
 
+class Member;
 class World;
-
-struct NetworkFaults {
-  std::uint64_t lost_percent = 0;
-  std::uint64_t doubled_percent = 0;
-};
 
 class Network {
  public:
   explicit Network(World& world) : world_(world) {}
 
-  NetworkFaults faults;
-
-  // Each message goes its own way: they may pass each other, as over several connections.
   void send(std::vector<core::Message> messages);
-  // Nothing goes from one to the other until it is healed; the way back is a cut of its own.
-  void cut(MemberId from, MemberId to) { cuts_.emplace(from, to); }
-  void heal() { cuts_.clear(); }
+  void on_start(MemberId id);
+  void on_end(MemberId id, bool is_power);
+  // Nothing goes from one to the other until it is healed as often as it was cut; the way back is a
+  // way of its own.
+  void cut(MemberId from, MemberId to);
+  void heal(MemberId from, MemberId to);
+  void clog(MemberId from, MemberId to, std::int64_t for_us);
+  void break_link(MemberId a, MemberId b);
+  // A member is told that a link broke, which stands.
+  void false_hint(MemberId at, MemberId peer);
 
  private:
-  void carry(const core::Message& message);
+  struct Way {
+    std::uint64_t cuts = 0;
+    std::uint64_t cut_number = 0;  // Which cut this is.
+    std::int64_t clogged_until_us = 0;
+    std::int64_t last_arrival_us = 0;
+    std::deque<core::Message> held;  // By a cut; a link keeps its order.
+  };
+  struct Link {
+    bool is_up = false;
+    std::uint64_t epoch = 0;
+    bool is_trying = false;
+  };
+  using Pair = std::pair<MemberId, MemberId>;
+  [[nodiscard]] static Pair pair_of(MemberId a, MemberId b) {
+    return a < b ? Pair(a, b) : Pair(b, a);
+  }
+  [[nodiscard]] Member* find(MemberId id);
+  void carry_loose(const core::Message& message);
+  void carry_in_order(const core::Message& message);
+  void arrive(const core::Message& message);
+  void try_link(MemberId a, MemberId b, std::int64_t in_us);
+  void tell_up(MemberId at, MemberId peer);
+  void tell_down(MemberId at, MemberId peer, std::int64_t in_us);
+  [[nodiscard]] std::int64_t delay();
+
   World& world_;
-  std::set<std::pair<MemberId, MemberId>> cuts_;
+  std::map<Pair, Way> ways_;
+  std::map<Pair, Link> links_;
+  std::vector<core::Message> old_;  // To come again.
+  std::uint64_t sent_ = 0;
 };
 
 }  // namespace coord::sim

@@ -30,6 +30,49 @@ void draw_limits(Plan& plan, Prng& prng) {
   plan.node.requests.pending_max = size(4, 200);
 }
 
+void draw_members(Plan& plan, const RunOptions& options, Prng& prng) {
+  constexpr std::size_t kSizes[] = {1, 1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7};
+  plan.members = kSizes[prng.below(std::size(kSizes))];
+  if (plan.members >= 3 && prng.chance(1, 5)) plan.observers = 1;
+  if (options.members > 0) plan.members = options.members;
+}
+
+void draw_clocks(Plan& plan, Prng& prng) {
+  if (!plan.has(Fault::clock_rate)) return;
+  for (std::uint64_t id = 1; id <= plan.members + plan.observers; ++id) {
+    // The ends of the range are where a bound that is too tight shows.
+    const auto dice = prng.below(4);
+    plan.clock_permille[MemberId(id)] = dice == 0   ? 900
+                                        : dice == 1 ? 1'100
+                                                    : draw(prng, 900, 1'100);
+  }
+}
+
+void draw_network(Plan& plan, Prng& prng) {
+  // Mostly as the shell's links are.
+  plan.on[static_cast<std::size_t>(Fault::loose_links)] &= prng.chance(1, 2);
+  const bool is_far = plan.has(Fault::peer_delay);
+  plan.peers_us = is_far ? draw(prng, 200, prng.chance(1, 2) ? 5 * kMs : 40 * kMs) : 200;
+  if (plan.has(Fault::message_loss)) plan.lost_permille = prng.between(1, 300);
+  if (plan.has(Fault::message_repeat)) {
+    plan.doubled_permille = prng.between(1, 200);
+    plan.replayed_permille = prng.between(0, 50);
+  }
+  if (plan.has(Fault::slow_member)) plan.slow_member = MemberId(prng.between(1, plan.members));
+}
+
+void draw_moments(Plan& plan) {
+  constexpr std::array kMoments{
+      Fault::power_loss,  Fault::kill,        Fault::io_crash,   Fault::disk_full,
+      Fault::sync_error,  Fault::write_error, Fault::pause,      Fault::clock_jump,
+      Fault::store_delay, Fault::store_error, Fault::bit_rot,    Fault::clog,
+      Fault::partition,   Fault::link_break,  Fault::false_hint, Fault::crash_all};
+  for (const auto fault : kMoments) {
+    const bool is_of_many = fault >= Fault::clog;
+    if (plan.has(fault) && (plan.members > 1 || !is_of_many)) plan.moments.push_back(fault);
+  }
+}
+
 }  // namespace
 
 std::string_view word_of(Fault fault) noexcept {
@@ -37,7 +80,9 @@ std::string_view word_of(Fault fault) noexcept {
       "power-loss",   "kill",           "io-crash",         "recovery-crash", "sync-delay",
       "disk-full",    "sync-error",     "write-error",      "pause",          "clock-rate",
       "clock-jump",   "store-delay",    "store-error",      "bit-rot",        "network-delay",
-      "client-retry", "client-abandon", "client-reconnect", "small-limits"};
+      "client-retry", "client-abandon", "client-reconnect", "small-limits",   "peer-delay",
+      "message-loss", "message-repeat", "loose-links",      "clog",           "partition",
+      "link-break",   "false-hint",     "crash-all",        "slow-member",    "core-only"};
   return kWords[static_cast<std::size_t>(fault)];
 }
 
@@ -75,11 +120,13 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
     const bool drawn = prng.chance(1, 2);
     plan.on[i] = drawn && (options.faults_off >> i & 1) == 0;
   }
+  draw_members(plan, options, prng);
   plan.clients =
       static_cast<std::size_t>(prng.chance(1, 5) ? prng.between(10, 50) : prng.between(1, 8));
   plan.keys = prng.chance(1, 2) ? prng.between(1, 5) : prng.between(5, 100);
   plan.faults_end_us = options.seconds * kSecond;
-  plan.crash_every_us = draw(prng, 2 * kSecond, 30 * kSecond);
+  plan.fault_every_us = plan.members == 1 ? draw(prng, 2 * kSecond, 30 * kSecond)
+                                          : draw(prng, kSecond / 2, 8 * kSecond);
   plan.restart_us_max = draw(prng, 10 * kMs, 5 * kSecond);
   plan.kept_percent = 50 * prng.between(0, 2);
   plan.torn_percent = prng.between(0, 30);
@@ -88,7 +135,9 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   plan.network_us = plan.has(Fault::network_delay) ? draw(prng, 200, 50 * kMs) : 100;
   plan.think_us = draw(prng, 2 * kMs, 10 * kMs) * static_cast<std::int64_t>(plan.clients);
   plan.value_bytes_max = prng.chance(1, 8) ? 8 * kKiB : prng.between(0, 200);
-  if (plan.has(Fault::clock_rate)) plan.clock_permille = draw(prng, 900, 1'100);
+  draw_clocks(plan, prng);
+  draw_network(plan, prng);
+  draw_moments(plan);
   plan.variant = prng.next();
   plan.wal.segment_bytes = 256 * kKiB;
   plan.node.checkpoint.interval_ms = 5'000;

@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <string_view>
+#include <vector>
 
 #include "coord/base/prng.hpp"
 #include "coord/core/node.hpp"
@@ -34,6 +36,18 @@ enum class Fault : std::uint8_t {
   client_abandon,
   client_reconnect,
   small_limits,
+  // Between members.
+  peer_delay,
+  message_loss,
+  message_repeat,  // At once, or an old one again. Links that keep an order never repeat.
+  loose_links,     // No order, no end: each message for itself.
+  clog,
+  partition,
+  link_break,
+  false_hint,
+  crash_all,
+  slow_member,  // One disk takes ten times as long.
+  core_only,    // When the faults end, only a majority comes back.
   count
 };
 inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count);
@@ -63,34 +77,49 @@ inline constexpr std::array kMutants{Mutant::reply_before_sync,    Mutant::belie
 struct RunOptions {
   std::uint64_t seed = 1;
   Mutant mutant = Mutant::none;
-  std::uint32_t faults_off = 0;  // Bits by Fault.
+  std::uint64_t faults_off = 0;  // Bits by Fault.
   std::uint64_t steps_max = 0;   // 0: until the run is over.
   std::int64_t seconds = 60;     // Simulated, with faults; the quiet part comes on top.
+  std::size_t members = 0;       // 0: drawn.
   bool with_trace = false;
 };
 
 struct Plan {
   std::array<bool, kFaults> on{};
-  std::size_t members = 1;
+  std::size_t members = 1;    // Voters.
+  std::size_t observers = 0;  // With the ids after theirs.
   std::size_t clients = 1;
   std::uint64_t keys = 1;
   std::int64_t faults_end_us = 0;
-  std::int64_t crash_every_us = 0;
+  std::int64_t fault_every_us = 0;  // Mean.
   std::int64_t restart_us_max = 0;
   std::uint64_t kept_percent = 50;
   std::uint64_t torn_percent = 10;
   std::int64_t sync_us = 0;  // Mean.
   std::int64_t store_us = 0;
-  std::int64_t network_us = 0;
+  std::int64_t network_us = 0;  // Between a client and its member.
+  std::int64_t peers_us = 0;    // Between members.
+  std::uint64_t lost_permille = 0;
+  std::uint64_t doubled_permille = 0;
+  std::uint64_t replayed_permille = 0;
+  MemberId slow_member;
   std::int64_t think_us = 0;
   std::uint64_t value_bytes_max = 0;
-  std::int64_t clock_permille = 1000;  // The member's second in true milliseconds.
-  std::uint64_t variant = 0;           // Of a mutant that has several forms.
+  // A member's second in true milliseconds, by its id.
+  std::map<MemberId, std::int64_t> clock_permille;
+  std::uint64_t variant = 0;  // Of a mutant that has several forms.
 
   core::NodeOptions node;  // Without the member's id.
   core::StateLimits limits;
   disk::WalOptions wal;
 
+  // Those that begin at some moment; the others last for the whole run.
+  std::vector<Fault> moments;
+
+  [[nodiscard]] std::int64_t rate_of(MemberId id) const {
+    const auto at = clock_permille.find(id);
+    return at == clock_permille.end() ? 1'000 : at->second;
+  }
   [[nodiscard]] bool has(Fault fault) const noexcept { return on[static_cast<std::size_t>(fault)]; }
 };
 

@@ -13,6 +13,7 @@
 #include "tests/sim/linear.hpp"
 #include "tests/sim/member.hpp"
 #include "tests/sim/network.hpp"
+#include "tests/sim/witness.hpp"
 
 namespace coord::sim {
 namespace {
@@ -28,27 +29,64 @@ constexpr std::uint64_t kSearchStepsMax = 400'000;
 }  // namespace
 
 std::string_view word_of(Count count) noexcept {
-  constexpr std::array<std::string_view, kCounts> kWords{
-      "power lost",        "processes killed",   "power lost at an operation",
-      "crashed starts",    "recoveries crashed", "slow syncs",
-      "log full",          "store full",         "failed syncs",
-      "failed writes",     "failed commits",     "pauses",
-      "wall clock jumps",  "damaged logs",       "torn tails",
-      "checkpoints",       "store reads",        "answers ok",
-      "refusals",          "unknown outcomes",   "connections lost",
-      "retries",           "answered before",    "abandoned requests",
-      "sessions opened",   "sessions expired",   "sessions closed",
-      "watch events",      "watches resumed",    "watches compacted",
-      "reads of the past", "reads compacted",    "durable images read",
-      "messages sent"};
+  constexpr std::array<std::string_view, kCounts> kWords{"power lost",
+                                                         "processes killed",
+                                                         "power lost at an operation",
+                                                         "crashed starts",
+                                                         "recoveries crashed",
+                                                         "slow syncs",
+                                                         "log full",
+                                                         "store full",
+                                                         "failed syncs",
+                                                         "failed writes",
+                                                         "failed commits",
+                                                         "pauses",
+                                                         "wall clock jumps",
+                                                         "damaged logs",
+                                                         "torn tails",
+                                                         "checkpoints",
+                                                         "store reads",
+                                                         "answers ok",
+                                                         "refusals",
+                                                         "unknown outcomes",
+                                                         "connections lost",
+                                                         "retries",
+                                                         "answered before",
+                                                         "abandoned requests",
+                                                         "sessions opened",
+                                                         "sessions expired",
+                                                         "sessions closed",
+                                                         "watch events",
+                                                         "watches resumed",
+                                                         "watches compacted",
+                                                         "reads of the past",
+                                                         "reads compacted",
+                                                         "durable images read",
+                                                         "messages sent",
+                                                         "messages lost",
+                                                         "messages doubled",
+                                                         "old messages again",
+                                                         "links made",
+                                                         "links broken",
+                                                         "clogged ways",
+                                                         "partitions",
+                                                         "one-way cuts",
+                                                         "false hints",
+                                                         "all crashed",
+                                                         "leaders",
+                                                         "turns with a lease",
+                                                         "memberships",
+                                                         "cores alone",
+                                                         "snapshots wanted"};
   return kWords[static_cast<std::size_t>(count)];
 }
 
 World::World(const RunOptions& options)
     : options_(options), prng_(options.seed), plan_(draw_plan(options, prng_)) {
   checker_ = std::make_unique<Checker>(*this);
+  witness_ = std::make_unique<Witness>(*this);
   network_ = std::make_unique<Network>(*this);
-  for (std::uint64_t i = 1; i <= plan_.members; ++i) {
+  for (std::uint64_t i = 1; i <= plan_.members + plan_.observers; ++i) {
     members_.push_back(std::make_unique<Member>(*this, MemberId(i)));
   }
   for (std::uint64_t i = 0; i < plan_.clients; ++i) {
@@ -123,10 +161,11 @@ Outcome World::run() {
   run_until(plan_.faults_end_us);
   const bool is_cut_short = options_.steps_max > 0 && outcome_.steps >= options_.steps_max;
   if (!has_failed() && !is_cut_short) {
-    for (auto& member : members_) member->calm();
+    end_storms();
     run_until(now_us_ + kQuietUs);
     is_closing_ = true;
     run_until(now_us_ + kClosingUs);
+    settle();
     if (!has_failed()) close();
   }
   outcome_.simulated_us = now_us_;
@@ -135,7 +174,7 @@ Outcome World::run() {
 
 void World::close() {
   for (auto& member : members_) {
-    if (!member->is_up()) return fail(17, fmt::format("member {} is down", member->id()));
+    if (!is_core(member->id())) continue;
     checker_->check_state(member->node().state());
     checker_->check_durable(*member);
   }
@@ -146,6 +185,10 @@ void World::close() {
     client->check_watches();
     client->finish(histories);
   }
+  check_histories(histories);
+}
+
+void World::check_histories(Histories& histories) {
   for (auto& [path, history] : histories) {
     // A write that ran again, long after, is no register's any more.
     const bool ran_twice = std::any_of(history.begin(), history.end(), [this](const auto& op) {
@@ -161,57 +204,6 @@ void World::close() {
       trace(fmt::format("{} {} {}..{} '{:.20}'{}", path, static_cast<int>(op.kind), op.asked_us,
                         op.answered_us, op.value, op.is_absent ? " absent" : ""));
     }
-  }
-}
-
-// ---------------------------------------------------------------- faults
-
-void World::schedule_storms() {
-  after(delay(plan_.crash_every_us / 4), [this] { storm(); });
-}
-
-void World::storm() {
-  if (!is_stormy()) return;
-  auto& member = *members_[static_cast<std::size_t>(prng_.below(members_.size()))];
-  if (member.is_up()) begin_fault(member);
-  schedule_storms();
-}
-
-void World::begin_fault(Member& member) {
-  const auto fault = static_cast<Fault>(prng_.below(kFaults));
-  if (!plan_.has(fault)) return;
-  switch (fault) {
-    case Fault::power_loss:
-      count(Count::power_loss);
-      return member.end(Member::End::power);
-    case Fault::kill:
-      count(Count::kill);
-      return member.end(Member::End::process);
-    case Fault::io_crash:
-      return member.lose_power_at(1 + prng_.below(40));
-    case Fault::disk_full:
-      return member.fill_disk(between(10'000, 5'000'000));
-    case Fault::sync_error:
-      count(Count::sync_error);
-      return member.fail_next_sync();
-    case Fault::write_error:
-      return member.fail_writes();
-    case Fault::pause:
-      // Over when the faults are.
-      return member.pause(std::min(between(50'000, chance(30) ? 15'000'000 : 2'000'000),
-                                   plan_.faults_end_us - now_us_));
-    case Fault::clock_jump:
-      count(Count::wall_jump);
-      return member.jump_wall(chance(50) ? between(-3'600'000, 3'600'000) : between(-300, 290));
-    case Fault::store_delay:
-      return member.fill_store(between(10'000, 5'000'000));
-    case Fault::store_error:
-      return member.fail_next_commit();
-    case Fault::bit_rot:
-      member.damage_log();
-      return;
-    default:
-      return;  // Drawn once for the whole run, or a matter of the clients.
   }
 }
 

@@ -8,9 +8,12 @@
 #include <array>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "coord/base/prng.hpp"
@@ -20,8 +23,10 @@ namespace coord::sim {
 
 class Checker;
 class Client;
+struct RegisterOp;
 class Member;
 class Network;
+class Witness;
 
 // What happened in a run, for its report.
 enum class Count : std::uint8_t {
@@ -59,6 +64,21 @@ enum class Count : std::uint8_t {
   read_compacted,
   durable_image_read,
   message_sent,
+  message_lost,
+  message_doubled,
+  message_replayed,
+  link_up,
+  link_broken,
+  clogged,
+  partitioned,
+  one_way_cut,
+  false_hint,
+  all_crashed,
+  leader,
+  leased_turn,
+  membership,
+  core_alone,
+  snapshot_wanted,
   count
 };
 inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::count);
@@ -94,10 +114,17 @@ class World {
   [[nodiscard]] const Plan& plan() const noexcept { return plan_; }
   [[nodiscard]] Mutant mutant() const noexcept { return options_.mutant; }
   [[nodiscard]] Checker& checker() noexcept { return *checker_; }
+  [[nodiscard]] Witness& witness() noexcept { return *witness_; }
   [[nodiscard]] Network& network() noexcept { return *network_; }
   [[nodiscard]] std::vector<std::unique_ptr<Member>>& members() noexcept { return members_; }
   // Faults may still begin.
   [[nodiscard]] bool is_stormy() const noexcept { return now_us_ < plan_.faults_end_us; }
+  // Since when no fault is left; INT64_MAX: there may still be some.
+  [[nodiscard]] std::int64_t calm_since_us() const noexcept {
+    return is_stormy() ? INT64_MAX : plan_.faults_end_us;
+  }
+  // Belongs to those that must serve when the faults are over.
+  [[nodiscard]] bool is_core(MemberId id) const { return !outside_.contains(id); }
   // Clients ask for nothing new and keep no session alive.
   [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
 
@@ -117,10 +144,22 @@ class World {
     std::function<void()> what;
   };
   void run_until(std::int64_t end_us);
+  void close();
+  void check_histories(std::map<std::string, std::vector<RegisterOp>>& histories);
+
+  // storms.cpp: faults, their end, and what must hold then.
   void storm();
   void begin_fault(Member& member);
+  void begin_network_fault(Member& member, Fault fault);
   void schedule_storms();
-  void close();
+  void partition(Member& lonely);
+  void end_storms();
+  void choose_core();
+  void watch_liveness();
+  void settle();
+  [[nodiscard]] Member& any_member();
+  [[nodiscard]] Member* leader();
+  [[nodiscard]] bool is_settled();
 
   RunOptions options_;
   Prng prng_;
@@ -131,7 +170,11 @@ class World {
   std::int64_t now_us_ = 0;
   bool is_closing_ = false;
   std::unique_ptr<Checker> checker_;
+  std::unique_ptr<Witness> witness_;
   std::unique_ptr<Network> network_;
+  std::set<MemberId> outside_;
+  std::set<std::pair<MemberId, MemberId>> cuts_;  // By partitions that last.
+  Term term_;                                     // Of the leader that came after the faults.
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Client>> clients_;
 };

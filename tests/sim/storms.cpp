@@ -1,0 +1,229 @@
+// The faults of a run, their end, and what must hold when they are over.
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "tests/sim/checker.hpp"
+#include "tests/sim/member.hpp"
+#include "tests/sim/network.hpp"
+#include "tests/sim/world.hpp"
+
+namespace coord::sim {
+namespace {
+
+constexpr std::int64_t kSecond = 1'000'000;
+// Elections that a leader may take when the faults are over; a member boots and links are made
+// before the first.
+constexpr std::int64_t kElections = 10;
+constexpr std::int64_t kLiveUs = 100'000;
+// How long followers may take to have everything.
+constexpr std::int64_t kCatchUpUs = 14 * kSecond;
+
+}  // namespace
+
+void World::schedule_storms() {
+  after(delay(plan_.fault_every_us / 4), [this] { storm(); });
+}
+
+Member& World::any_member() {
+  // Faults that meet the leader are worth more.
+  auto* const first = leader();
+  if (first != nullptr && chance(40)) return *first;
+  return *members_[static_cast<std::size_t>(prng_.below(members_.size()))];
+}
+
+Member* World::leader() {
+  Member* found = nullptr;
+  for (auto& member : members_) {
+    if (!member->is_up() || member->node().raft().role() != election::Role::leader) continue;
+    if (found == nullptr || member->node().raft().term() > found->node().raft().term()) {
+      found = member.get();
+    }
+  }
+  return found;
+}
+
+void World::storm() {
+  if (!is_stormy()) return;
+  auto& member = any_member();
+  if (member.is_up() && !plan_.moments.empty()) begin_fault(member);
+  schedule_storms();
+}
+
+void World::begin_fault(Member& member) {
+  const auto fault = plan_.moments[static_cast<std::size_t>(prng_.below(plan_.moments.size()))];
+  switch (fault) {
+    case Fault::power_loss:
+      count(Count::power_loss);
+      return member.end(Member::End::power);
+    case Fault::kill:
+      count(Count::kill);
+      return member.end(Member::End::process);
+    case Fault::io_crash:
+      return member.lose_power_at(1 + prng_.below(40));
+    case Fault::disk_full:
+      return member.fill_disk(between(10'000, 5'000'000));
+    case Fault::sync_error:
+      count(Count::sync_error);
+      return member.fail_next_sync();
+    case Fault::write_error:
+      return member.fail_writes();
+    case Fault::pause:
+      // Over when the faults are.
+      return member.pause(std::min(between(50'000, chance(30) ? 15'000'000 : 2'000'000),
+                                   plan_.faults_end_us - now_us_));
+    case Fault::clock_jump:
+      count(Count::wall_jump);
+      return member.jump_wall(chance(50) ? between(-3'600'000, 3'600'000) : between(-300, 290));
+    case Fault::store_delay:
+      return member.fill_store(between(10'000, 5'000'000));
+    case Fault::store_error:
+      return member.fail_next_commit();
+    case Fault::bit_rot:
+      return member.damage_log();
+    default:
+      return begin_network_fault(member, fault);
+  }
+}
+
+void World::begin_network_fault(Member& member, Fault fault) {
+  auto& other = *members_[static_cast<std::size_t>(prng_.below(members_.size()))];
+  if (fault == Fault::partition) return partition(member);
+  if (fault == Fault::crash_all) {
+    count(Count::all_crashed);
+    const auto how = chance(50) ? Member::End::power : Member::End::process;
+    for (auto& one : members_) one->end(how);
+    return;
+  }
+  if (&other == &member) return;
+  if (fault == Fault::clog) {
+    count(Count::clogged);
+    return network_->clog(member.id(), other.id(),
+                          std::min(between(10'000, 5 * kSecond), plan_.faults_end_us - now_us_));
+  }
+  if (fault == Fault::link_break) return network_->break_link(member.id(), other.id());
+  count(Count::false_hint);
+  network_->false_hint(other.id(), member.id());
+}
+
+// Cuts between members, all of which end: at one moment, or (swizzle) one by one.
+void World::partition(Member& lonely) {
+  enum class Kind : std::uint8_t { halves, alone, mute, deaf, bridge, ring, one_way, count };
+  const auto kind = static_cast<Kind>(prng_.below(static_cast<std::uint64_t>(Kind::count)));
+  const auto n = members_.size();
+  std::vector<bool> side(n);
+  for (std::size_t i = 0; i < n; ++i) side[i] = chance(50);
+  const bool is_swizzle = chance(30);
+  const auto lasts = between(100'000, chance(30) ? 30 * kSecond : 5 * kSecond);
+  count(kind == Kind::mute || kind == Kind::deaf || kind == Kind::one_way ? Count::one_way_cut
+                                                                          : Count::partitioned);
+  for (std::size_t a = 0; a < n; ++a) {
+    for (std::size_t b = 0; b < n; ++b) {
+      if (a == b) continue;
+      const auto from = members_[a]->id();
+      const auto to = members_[b]->id();
+      const auto apart = (a + n - b) % n;
+      const bool is_cut = kind == Kind::halves    ? side[a] != side[b]
+                          : kind == Kind::alone   ? from == lonely.id() || to == lonely.id()
+                          : kind == Kind::mute    ? from == lonely.id()
+                          : kind == Kind::deaf    ? to == lonely.id()
+                          : kind == Kind::one_way ? side[a] && !side[b]
+                          : kind == Kind::ring
+                              ? apart != 1 && apart != n - 1
+                              : side[a] != side[b] && from != lonely.id() && to != lonely.id();
+      if (!is_cut) continue;
+      const auto begins = is_swizzle ? between(0, 500'000) : 0;
+      const auto ends = begins + (is_swizzle ? between(1, lasts) : lasts);
+      after(begins, [this, from, to] { network_->cut(from, to); });
+      after(std::min(ends, std::max(begins, plan_.faults_end_us - now_us_)),
+            [this, from, to] { network_->heal(from, to); });
+    }
+  }
+}
+
+// ---------------------------------------------------------------- the end of the faults
+
+void World::end_storms() {
+  if (plan_.has(Fault::core_only) && plan_.members >= 3) choose_core();
+  for (auto& member : members_) {
+    if (is_core(member->id())) member->calm();
+  }
+  const auto until_led = kElections * plan_.node.raft.election_timeout_ms * 1'000 + kSecond;
+  after(until_led, [this] {
+    const auto* now = leader();
+    if (now == nullptr) return fail(18, "liveness: there is no leader");
+    term_ = now->node().raft().term();
+    note("led", now->id().value(), term_.value());
+    watch_liveness();
+  });
+}
+
+// A majority must do alone. The others stay dead, or cut off in one direction or both, for good,
+// and with a slow disk.
+void World::choose_core() {
+  count(Count::core_alone);
+  std::vector<std::size_t> order(plan_.members);
+  for (std::size_t i = 0; i < order.size(); ++i) order[i] = i;
+  for (std::size_t i = order.size(); i-- > 1;) {
+    std::swap(order[i], order[static_cast<std::size_t>(prng_.below(i + 1))]);
+  }
+  order.resize(plan_.members - (plan_.members / 2 + 1));
+  const auto way = prng_.below(4);
+  for (const auto i : order) outside_.insert(members_[i]->id());
+  for (const auto i : order) {
+    auto& member = *members_[i];
+    if (way == 0) {
+      member.end(Member::End::power);
+      continue;
+    }
+    for (const auto& other : members_) {
+      if (!is_core(other->id())) continue;
+      if (way != 1) network_->cut(other->id(), member.id());
+      if (way != 2) network_->cut(member.id(), other->id());
+    }
+  }
+}
+
+// Leadership stays where it is now: nothing disturbs it.
+void World::watch_liveness() {
+  if (has_failed()) return;
+  for (auto& member : members_) {
+    if (!is_core(member->id())) continue;
+    if (!member->is_up()) return fail(17, fmt::format("member {} is down", member->id()));
+    const auto term = member->node().raft().term();
+    if (term != term_) {
+      return fail(18, fmt::format("liveness: the term is {} at {}, and was {} when the faults were "
+                                  "over",
+                                  term, member->id(), term_));
+    }
+  }
+  after(kLiveUs, [this] { watch_liveness(); });
+}
+
+bool World::is_settled() {
+  const auto* first = leader();
+  if (first == nullptr) return false;
+  const auto applied = first->node().state().applied();
+  const auto peers = first->node().raft().peers();
+  return std::all_of(members_.begin(), members_.end(), [&](const auto& member) {
+    if (!is_core(member->id())) return true;
+    return member->node().state().applied() == applied;
+  });
+}
+
+void World::settle() {
+  const auto end = now_us_ + kCatchUpUs;
+  while (!has_failed() && !is_settled() && now_us_ < end) run_until(now_us_ + kLiveUs);
+  if (has_failed() || is_settled()) return;
+  for (auto& member : members_) {
+    if (!is_core(member->id()) ||
+        member->node().state().applied().value() == checker_->model().applied().value()) {
+      continue;
+    }
+    return fail(18, fmt::format("liveness: member {} has {} of {}", member->id(),
+                                member->node().state().applied(), checker_->model().applied()));
+  }
+}
+
+}  // namespace coord::sim
