@@ -368,6 +368,8 @@ std::string encode(const Command& command) {
   if (!command.idempotency_key.empty()) out.u64(command.request_hash);
   out.varint(command.fences.size());
   for (const auto& fence : command.fences) put_fence(out, fence);
+  out.id(command.origin.member);
+  if (command.origin.member) out.u64(command.origin.number);
   out.u8(static_cast<std::uint8_t>(command.op.index()));
   std::visit([&out](const auto& op) { put(out, op); }, command.op);
   return bytes;
@@ -392,6 +394,8 @@ DecodeError decode(std::string_view bytes, Command& command) {
   if (!command.idempotency_key.empty()) command.request_hash = in.u64();
   const auto fences = in.count();
   for (std::size_t i = 0; i < fences && in.ok(); ++i) command.fences.push_back(take_fence(in));
+  command.origin.member = in.id<MemberId>();
+  if (command.origin.member) command.origin.number = in.u64();
   const auto index = in.u8();
   if (!in.ok() || !take_alternative(in, index, command.op)) return DecodeError::malformed;
   return in.done() ? DecodeError::none : DecodeError::malformed;

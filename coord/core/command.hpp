@@ -44,6 +44,13 @@ using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Tx
 
 inline constexpr std::uint8_t kCommandVersion = 1;
 
+// Who waits for the answer, when that is not the leader itself: a follower and its own number.
+struct Origin {
+  MemberId member;
+  std::uint64_t number = 0;
+  friend bool operator==(const Origin&, const Origin&) = default;
+};
+
 struct Command {
   std::int64_t service_ms = 0;  // Replicated time: deadlines follow it.
   std::int64_t wall_ms = 0;     // Only shown.
@@ -52,6 +59,7 @@ struct Command {
   std::string idempotency_key;
   std::uint64_t request_hash = 0;
   std::vector<Fence> fences;
+  Origin origin;
   WriteOp op;
   friend bool operator==(const Command&, const Command&) = default;
 };

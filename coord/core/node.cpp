@@ -42,12 +42,16 @@ Node::Node(NodeOptions options, NodeState restored, TraceSink& trace)
       retention_(std::move(restored.retention)),
       checkpointed_(index_of(state_.applied())),
       previous_checkpoint_(checkpointed_) {
+  // Distinct from those of every earlier start: entries of that time may still be applied.
+  Prng prng(options_.raft.seed);
+  last_number_ = prng.next();
+  stream_ = prng.next();
   history_.set_stored(state_.applied());
 }
 
 std::size_t Node::pending_count() const noexcept {
   auto count = pending_.size() + delayed_writes_.size() + parked_.size() + store_waits_.size() +
-               read_batch_.size();
+               read_batch_.size() + limbo_.size() + forwards_.size() + confirmations_.size();
   for (const auto& group : granted_wait_) count += group.waiting.size();
   return count;
 }
@@ -57,6 +61,7 @@ void Node::drop_waiting(Predicate is_gone) {
   std::erase_if(read_batch_, is_gone);
   for (auto& group : granted_wait_) std::erase_if(group.waiting, is_gone);
   std::erase_if(parked_, [&](const auto& entry) { return is_gone(entry.second); });
+  std::erase_if(confirmations_, [&](const auto& entry) { return is_gone(entry.second); });
 }
 
 // ---------------------------------------------------------------- events
@@ -75,6 +80,10 @@ void Node::on(ClientRequest& event) {
 }
 
 void Node::on(Subscribe& event) {
+  if (is_diverged()) {
+    return end_watch({event.connection, event.watch}, Code::diverged,
+                     "this member's state differs from the others'");
+  }
   if (event.consistency == Consistency::local) {
     open_watch(std::move(event));
   } else {
@@ -107,10 +116,15 @@ void Node::on(Disconnected& event) {
   }
   for (const auto& key : gone) forget_watch(key);
   pending_.drop_connection(id);
+  limbo_.drop_connection(id);
+  forwards_.drop_connection(id);
   drop_waiting([id](const Waiting& waiting) {
     return std::visit([id](const auto& w) { return w.connection == id; }, waiting.what);
   });
-  std::erase_if(delayed_writes_, [id](const auto& entry) { return entry.first.connection == id; });
+  std::erase_if(delayed_writes_, [id](const auto& entry) {
+    const auto* own = std::get_if<std::pair<Request, std::int64_t>>(&entry);
+    return own != nullptr && own->first.connection == id;
+  });
   std::erase_if(store_waits_, [id](const auto& entry) {
     return std::visit(Overloaded{[id](const Request& r) { return r.connection == id; },
                                  [id](const WatchKey& key) { return key.first == id; }},
@@ -126,15 +140,34 @@ void Node::on(Touched& event) {
 
 void Node::on(PeerMessage& event) {
   auto& message = event.message;
-  if (auto* body = std::get_if<election::Body>(&message.body)) {
-    raft_.step({message.from, message.to, std::move(*body)});
-  }
+  std::visit(
+      [&](auto& body) {
+        using Body = std::decay_t<decltype(body)>;
+        if constexpr (std::is_same_v<Body, election::Body>) {
+          const election::Message raft{message.from, message.to, std::move(body)};
+          raft_.step(raft);
+          note_contact(raft);
+        } else if constexpr (std::is_same_v<Body, Forward> ||
+                             std::is_same_v<Body, ForwardRefused> ||
+                             std::is_same_v<Body, Touches> ||
+                             std::is_same_v<Body, TouchesConfirmed> ||
+                             std::is_same_v<Body, DigestNote>) {
+          on(message.from, std::move(body));
+        }
+      },
+      message.body);
 }
 
-void Node::on(PeerUp& event) { links_[event.member] = event; }
+void Node::on(PeerUp& event) {
+  links_[event.member] = event;
+  // What was asked on an earlier link may be lost.
+  if (event.member == raft_.leader()) confirming_term_ = Term();
+}
 
 void Node::on(PeerDown& event) {
   links_.erase(event.member);
+  // What was under way on the link may be lost: the next write begins a stream without holes.
+  if (event.member == stream_leader_) stream_leader_ = MemberId();
   raft_.peer_down(event.member);
 }
 
@@ -159,9 +192,16 @@ void Node::on(Checkpointed& event) {
   // LMDB may fall back to its older meta page: the log is kept back to the second last checkpoint.
   recycle_ = previous_checkpoint_;
   auto delayed = std::exchange(delayed_writes_, {});
-  for (auto& [request, deadline] : delayed) {
-    request.timeout_ms = std::max<std::int64_t>(0, deadline - now_.mono_ms);
-    write(std::move(request));
+  for (auto& one : delayed) {
+    std::visit(Overloaded{[this](std::pair<Request, std::int64_t>& own) {
+                            auto& [request, deadline] = own;
+                            request.timeout_ms = std::max<std::int64_t>(0, deadline - now_.mono_ms);
+                            write(std::move(request));
+                          },
+                          [this](DelayedForward& other) {
+                            take_forward(other.from, std::move(other.forward));
+                          }},
+               one);
   }
 }
 
@@ -218,7 +258,11 @@ void Node::on(Tick& event) {
   if (started_ms_ == 0) started_ms_ = event.mono_ms;
   now_ = event;
   raft_.tick(event.mono_ms);
-  if (raft_.has_lease(event.mono_ms)) fresh_ms_ = event.mono_ms;
+  if (raft_.has_lease(event.mono_ms)) {
+    fresh_ms_ = event.mono_ms;
+  } else if (index_of(state_.applied()) >= contact_committed_) {
+    fresh_ms_ = std::max(fresh_ms_, contact_ms_);
+  }
   if (event.mono_ms >= next_sweep_ms_) {
     next_sweep_ms_ = event.mono_ms + kSweepMs;
     expire_waiting();
@@ -226,17 +270,21 @@ void Node::on(Tick& event) {
 }
 
 void Node::expire_waiting() {
+  for (auto* waiters : {&limbo_, &forwards_}) {
+    for (const auto& waiter : waiters->expire(now_.mono_ms)) {
+      answer(waiter, Code::outcome_unknown,
+             "the write was not confirmed in time; it may still take effect");
+    }
+  }
   for (const auto& waiter : pending_.expire(now_.mono_ms)) {
-    Outcome outcome;
-    outcome.code = Code::outcome_unknown;
-    outcome.detail = "the write was not confirmed in time; it may still take effect";
-    outcome.revision = state_.applied();
-    deliver(reply_of(waiter.connection, waiter.request, std::move(outcome)));
+    answer(waiter, Code::outcome_unknown,
+           "the write was not confirmed in time; it may still take effect");
   }
   const auto late = [this](std::int64_t deadline) { return deadline <= now_.mono_ms; };
   std::erase_if(delayed_writes_, [&](const auto& entry) {
-    if (!late(entry.second)) return false;
-    refuse(entry.first, Code::overloaded, "the store is behind; the write was not tried");
+    const auto* own = std::get_if<std::pair<Request, std::int64_t>>(&entry);
+    if (own == nullptr || !late(own->second)) return false;
+    refuse(own->first, Code::overloaded, "the store is behind; the write was not tried");
     return true;
   });
   give_up_late(read_batch_);
@@ -246,6 +294,11 @@ void Node::expire_waiting() {
     give_up(
         std::move(entry.second.what), Code::behind,
         fmt::format("this member has applied {} and not yet {}", state_.applied(), entry.first));
+    return true;
+  });
+  std::erase_if(confirmations_, [&](auto& entry) {
+    if (!late(entry.second.deadline_ms)) return false;
+    give_up(entry.second.what, Code::no_leader, "no leader confirmed the renewal in time");
     return true;
   });
   std::erase_if(store_waits_, [&](auto& entry) {
@@ -292,6 +345,8 @@ Effects Node::take_effects() {
     }
   }
   follow_role();
+  send_touches();
+  send_digest();
   maybe_checkpoint();
 
   Effects effects;
@@ -364,7 +419,10 @@ void Node::apply(const election::SharedEntry& entry) {
   }
   if (const auto waiter = pending_.take(entry->index)) {
     deliver(reply_of(waiter->connection, waiter->request, std::move(applied.outcome)));
+  } else {
+    resolve_limbo(*entry, applied);
   }
+  sample_digest();
   while (!parked_.empty() && parked_.begin()->first <= entry->index) {
     auto parked = std::move(parked_.begin()->second);
     parked_.erase(parked_.begin());
@@ -374,31 +432,42 @@ void Node::apply(const election::SharedEntry& entry) {
 
 void Node::follow_role() {
   const bool is_leader = raft_.role() == election::Role::leader;
-  if (is_leader == was_leader_) return;
+  const bool is_new_term = is_leader && raft_.term() != led_term_;
+  if (is_leader == was_leader_ && !is_new_term) return;
+  if (was_leader_) end_leadership();
   was_leader_ = is_leader;
+  if (is_leader) begin_leadership();
+}
+
+void Node::begin_leadership() {
+  led_term_ = raft_.term();
+  // Every session gets one full timeout; service time goes on from where it stands.
+  state_.sessions().list(SessionId(), [this](const session::Session& session) {
+    expiry_.touch(session.id, session.ttl_ms, now_.mono_ms);
+    return true;
+  });
+  service_base_ms_ = state_.service_ms();
+  mono_base_ms_ = now_.mono_ms;
+  if (state_.cluster().empty() && !options_.cluster.empty()) {
+    propose(Bootstrap{options_.cluster, {{options_.raft.id, options_.disk_id}}});
+  }
+  wants_turn_ = true;
+}
+
+void Node::end_leadership() {
   expiry_.clear();
   expiring_.clear();
+  streams_.clear();
   reap_index_ = Index();
-  if (is_leader) {
-    // Every session gets one full timeout; service time goes on from where it stands.
-    state_.sessions().list(SessionId(), [this](const session::Session& session) {
-      expiry_.touch(session.id, session.ttl_ms, now_.mono_ms);
-      return true;
-    });
-    service_base_ms_ = state_.service_ms();
-    mono_base_ms_ = now_.mono_ms;
-    if (state_.cluster().empty() && !options_.cluster.empty()) {
-      propose(Bootstrap{options_.cluster, {{options_.raft.id, options_.disk_id}}});
-    }
-    wants_turn_ = true;
-    return;
+  // What the entries of the next leader leave undecided ends as unknown when its time is over.
+  for (const auto& [index, waiter] : pending_.take_all()) {
+    limbo_.add(led_term_, index.value(), waiter);
   }
-  for (const auto& waiter : pending_.take_all()) {
-    Outcome outcome;
-    outcome.code = Code::outcome_unknown;
-    outcome.detail = "this member lost its leadership; the write may still take effect";
-    outcome.revision = state_.applied();
-    deliver(reply_of(waiter.connection, waiter.request, std::move(outcome)));
+  auto delayed = std::exchange(delayed_writes_, {});
+  for (auto& one : delayed) {
+    if (auto* own = std::get_if<std::pair<Request, std::int64_t>>(&one)) {
+      refuse(own->first, Code::no_leader, "this member lost its leadership");
+    }
   }
 }
 
@@ -465,6 +534,12 @@ bool Node::is_ready(std::string& why) const {
   }
   if (raft_.committed() > index_of(state_.applied())) {
     why = "committed entries are not applied yet";
+    return false;
+  }
+  if (is_diverged()) {
+    why =
+        fmt::format("its state differs from the others' at revision {}: coordctl cluster repair {}",
+                    diverged_at_, options_.raft.id);
     return false;
   }
   if (is_disk_full_) {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include <absl/container/btree_map.h>
+#include <absl/container/btree_set.h>
 #include <absl/container/flat_hash_map.h>
 
 #include <cstdint>
@@ -124,6 +125,8 @@ class Node {
   void on(Tick& event);
   void apply(const election::SharedEntry& entry);
   void follow_role();
+  void begin_leadership();
+  void end_leadership();
   void maybe_checkpoint();
   void expire_waiting();
   template <class Predicate>
@@ -131,9 +134,13 @@ class Node {
   void give_up_late(std::vector<Waiting>& waiting);
 
   // node_requests.cpp: writes, sessions, reads.
+  // The request alone; its session is checked where it is known best.
   [[nodiscard]] bool is_admitted(const Request& request, Reply& reply) const;
+  [[nodiscard]] bool holds_session(const Request& request, Reply& reply) const;
   [[nodiscard]] Code check_session(const SessionCredential& session, Reply& reply) const;
   void write(Request&& request);
+  // As an entry's payload: false when it cannot be one, and `reply` says why.
+  bool encode_write(Request&& request, const Origin& origin, std::string& payload, Reply& reply);
   // False when Raft refused it: the caller tries again later.
   bool propose(WriteOp op);
   void propose_due();
@@ -148,11 +155,51 @@ class Node {
   [[nodiscard]] SessionView view_of(const session::Session& session, bool with_nodes) const;
   [[nodiscard]] Reply reply_to(const Request& request) const;
   void refuse(const Request& request, Code code, std::string detail);
+  void refuse_diverged(const Request& request);
   void deliver(Reply reply) { deliveries_.emplace_back(std::move(reply)); }
   void touch(SessionId id);
   [[nodiscard]] std::int64_t service_now() const noexcept;
   [[nodiscard]] std::int64_t staleness_ms() const noexcept;
   [[nodiscard]] bool is_backlogged() const noexcept;
+
+  // node_forward.cpp: what a follower asks of the leader, and the leader's part in it.
+  struct Stream {  // Of one follower's forwarded writes, in this term.
+    std::uint64_t id = 0;
+    std::uint64_t next = 1;  // The position that is due.
+    bool is_broken = false;  // Nothing more of it is taken.
+    std::vector<std::uint64_t> earlier;
+  };
+  struct DelayedForward {
+    MemberId from;
+    Forward forward;
+  };
+  void forward(Request&& request, std::int64_t deadline_ms);
+  void begin_stream();
+  void on(MemberId from, Forward&& message);
+  void on(MemberId from, ForwardRefused&& message);
+  void on(MemberId from, Touches&& message);
+  void on(MemberId from, TouchesConfirmed&& message);
+  void take_forward(MemberId from, Forward&& message);
+  void refuse_forward(MemberId to, const Forward& message, bool ends_stream, Code code,
+                      std::string detail);
+  void confirm_keepalive(Request&& request);
+  void send_touches();
+  void give_up_confirmations();
+  void note_contact(const election::Message& message);
+  void resolve_limbo(const election::LogEntry& entry, Applied& applied);
+  void answer(const Waiter& waiter, Code code, std::string detail);
+  template <class Body>
+  void send(MemberId to, Body body) {
+    messages_.push_back(Message{options_.raft.id, to, std::move(body)});
+  }
+
+  // node_digest.cpp: do all members have the same state?
+  void sample_digest();
+  void hand_over();
+  [[nodiscard]] std::vector<WatchKey> keys_of_watches() const;
+  void send_digest();
+  void on(MemberId from, DigestNote&& message);
+  [[nodiscard]] bool is_diverged() const noexcept { return diverged_at_ != Index(); }
 
   // node_past.cpp: history, changes, values as they were.
   void serve_history(Request&& request);
@@ -194,10 +241,39 @@ class Node {
   std::multimap<Index, Waiting> parked_;  // Until applied.
   std::map<std::uint64_t, StoreWait> store_waits_;
   std::vector<StoreRead> store_reads_;
-  std::deque<std::pair<Request, std::int64_t>> delayed_writes_;  // While the store is behind.
+  // While the store is behind, in the order in which they came.
+  std::deque<std::variant<std::pair<Request, std::int64_t>, DelayedForward>> delayed_writes_;
   absl::btree_map<WatchKey, WatchInfo> watches_;
   absl::flat_hash_map<SessionId, std::vector<WatchKey>> watches_of_session_;
   absl::flat_hash_map<SessionId, Index> expiring_;  // Proposed to end, not applied yet.
+
+  // Following and being followed.
+  Limbo limbo_;               // Own writes of a leadership that was lost.
+  Limbo forwards_;            // Writes handed to the leader.
+  std::uint64_t stream_ = 0;  // Of forwards_; see Forward.
+  std::uint64_t stream_position_ = 0;
+  std::uint64_t last_number_ = 0;
+  MemberId stream_leader_;
+  Term stream_term_;
+  std::map<MemberId, Stream> streams_;              // Of the followers, while this member leads.
+  std::map<std::uint64_t, Waiting> confirmations_;  // Keepalives that the leader must confirm.
+  std::uint64_t last_confirmation_ = 0;
+  std::vector<Touches::Confirm> unsent_confirmations_;
+  absl::btree_set<SessionId> unsent_touches_;
+  std::int64_t touches_sent_ms_ = 0;
+  Term confirming_term_;
+  Index contact_committed_;  // What the leader said last, and when.
+  std::int64_t contact_ms_ = 0;
+
+  // Comparing digests.
+  struct Samples {
+    std::uint64_t own = 0;
+    std::map<MemberId, std::uint64_t> others;
+  };
+  std::map<Index, Samples> samples_;
+  Index last_sample_;
+  std::int64_t digest_sent_ms_ = 0;
+  Index diverged_at_;
 
   std::optional<Index> recycle_;
   Index checkpointed_;
@@ -210,6 +286,7 @@ class Node {
   ReadId last_read_;
   std::uint64_t last_token_ = 0;
   bool was_leader_ = false;
+  Term led_term_;  // The last one that this member led in.
   bool is_disk_full_ = false;
   bool wants_turn_ = false;
   std::int64_t started_ms_ = 0;

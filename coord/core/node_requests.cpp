@@ -103,13 +103,27 @@ bool Node::is_admitted(const Request& request, Reply& reply) const {
         fmt::format("an Idempotency-Key has at most {} bytes", state_.limits().retry.key_bytes_max);
     return false;
   }
+  return true;
+}
+
+bool Node::holds_session(const Request& request, Reply& reply) const {
   if (!request.session) return true;
   reply.code = check_session(*request.session, reply);
   return reply.code == Code::ok;
 }
 
+void Node::refuse_diverged(const Request& request) {
+  std::string why;
+  static_cast<void>(is_ready(why));
+  refuse(request, Code::diverged, std::move(why));
+}
+
 void Node::touch(SessionId id) {
-  if (!was_leader_ || expiring_.contains(id)) return;
+  if (!was_leader_) {
+    unsent_touches_.insert(id);
+    return;
+  }
+  if (expiring_.contains(id)) return;
   if (const auto* session = state_.sessions().find(id)) {
     expiry_.touch(id, session->ttl_ms, now_.mono_ms);
   }
@@ -123,48 +137,62 @@ std::int64_t Node::staleness_ms() const noexcept { return now_.mono_ms - fresh_m
 
 // ---------------------------------------------------------------- writes
 
-void Node::write(Request&& request) {
-  auto reply = reply_to(request);
-  if (!is_admitted(request, reply)) {
-    deliver(std::move(reply));
-    return;
-  }
-  if (raft_.role() != election::Role::leader) {
-    refuse(request, Code::no_leader, "there is no leader to order the write");
-    return;
-  }
-  if (request.session) touch(request.session->id);
-  if (is_disk_full_) {
-    refuse(request, Code::disk_full, "the disk of the log is full; nothing was written");
-    return;
-  }
-  if (pending_.size() + delayed_writes_.size() >= options_.requests.pending_max) {
-    refuse(request, Code::overloaded, "too many writes wait already");
-    return;
-  }
-  const auto deadline = now_.mono_ms + request.timeout_ms;
-  if (is_backlogged()) {
-    delayed_writes_.emplace_back(std::move(request), deadline);
-    return;
-  }
+bool Node::encode_write(Request&& request, const Origin& origin, std::string& payload,
+                        Reply& reply) {
   Command command;
-  command.service_ms = service_now();
-  command.wall_ms = now_.wall_ms;
+  if (!origin.member) {
+    command.service_ms = service_now();
+    command.wall_ms = now_.wall_ms;
+  }
   if (request.session) command.session = request.session->id;
   command.identities = std::move(request.identities);
   command.idempotency_key = std::move(request.idempotency_key);
   command.request_hash = request.request_hash;
   command.fences = std::move(request.fences);
+  command.origin = origin;
   command.op = write_op_of(std::move(request.op));
-  auto payload = encode(command);
+  payload = encode(command);
   if (payload.size() > options_.raft.uncommitted_bytes_max) {
-    refuse(request, Code::too_large,
-           fmt::format("a request has at most {} bytes", options_.raft.uncommitted_bytes_max));
-    return;
+    reply.code = Code::too_large;
+    reply.detail =
+        fmt::format("a request has at most {} bytes", options_.raft.uncommitted_bytes_max);
+    return false;
   }
   // apply() ends the process on what does not decode, so it is tried here first.
   if (decode(payload, command) != DecodeError::none) {
-    refuse(request, Code::bad_request, "the request has no valid encoding");
+    reply.code = Code::bad_request;
+    reply.detail = "the request has no valid encoding";
+    return false;
+  }
+  return true;
+}
+
+void Node::write(Request&& request) {
+  auto reply = reply_to(request);
+  follow_role();
+  const auto deadline = now_.mono_ms + request.timeout_ms;
+  if (is_diverged()) return refuse_diverged(request);
+  if (!is_admitted(request, reply) || (was_leader_ && !holds_session(request, reply))) {
+    deliver(std::move(reply));
+    return;
+  }
+  if (is_disk_full_) {
+    refuse(request, Code::disk_full, "the disk of the log is full; nothing was written");
+    return;
+  }
+  if (!was_leader_) return forward(std::move(request), deadline);
+  if (request.session) touch(request.session->id);
+  if (pending_.size() + delayed_writes_.size() >= options_.requests.pending_max) {
+    refuse(request, Code::overloaded, "too many writes wait already");
+    return;
+  }
+  if (is_backlogged()) {
+    delayed_writes_.emplace_back(std::pair(std::move(request), deadline));
+    return;
+  }
+  std::string payload;
+  if (!encode_write(std::move(request), Origin(), payload, reply)) {
+    deliver(std::move(reply));
     return;
   }
   const auto proposed = raft_.propose(election::EntryKind::command, std::move(payload));
@@ -199,16 +227,21 @@ bool Node::propose(WriteOp op) {
 void Node::read(Request&& request) {
   auto reply = reply_to(request);
   const auto* keep = std::get_if<Keepalive>(&request.op);
+  // A session that moved here may not be known yet: a read that waits for others' writes also waits
+  // for its session, and checks it when it is served.
   if (keep == nullptr && !is_admitted(request, reply)) {
     deliver(std::move(reply));
     return;
   }
-  if (request.session && keep == nullptr) touch(request.session->id);
   if (std::holds_alternative<GetStatus>(request.op)) {
-    reply.result = status();
+    if (holds_session(request, reply)) {
+      if (request.session) touch(request.session->id);
+      reply.result = status();
+    }
     deliver(std::move(reply));
     return;
   }
+  if (is_diverged()) return refuse_diverged(request);
   const auto deadline = now_.mono_ms + request.timeout_ms;
   if (keep != nullptr || request.consistency == Consistency::linearizable) {
     wait_for_grant({std::move(request), deadline});
@@ -272,6 +305,14 @@ void Node::serve_waiting(Waiting&& waiting) {
 
 void Node::serve_read(Request&& request) {
   if (std::holds_alternative<Keepalive>(request.op)) return keepalive(std::move(request));
+  if (request.session) {
+    auto reply = reply_to(request);
+    if (!holds_session(request, reply)) {
+      deliver(std::move(reply));
+      return;
+    }
+    touch(request.session->id);
+  }
   if (std::holds_alternative<GetHistory>(request.op)) return serve_history(std::move(request));
   if (std::holds_alternative<GetChanges>(request.op)) return serve_changes(std::move(request));
   const auto* get = std::get_if<Get>(&request.op);
@@ -299,7 +340,7 @@ void Node::keepalive(Request&& request) {
   }
   // Only a leader whose right to lead holds may promise a new deadline: another one may be
   // expiring sessions already.
-  if (!was_leader_ || !raft_.has_lease(now_.mono_ms)) {
+  if (was_leader_ && !raft_.has_lease(now_.mono_ms)) {
     return refuse(request, Code::no_leader, "there is no leader to renew the session");
   }
   auto reply = reply_to(request);
@@ -315,6 +356,7 @@ void Node::keepalive(Request&& request) {
     reply.detail = reply.end_reason ? fmt::format("session {} has ended", id)
                                     : fmt::format("there is no session {}", id);
   }
+  if (reply.code == Code::ok && !was_leader_) return confirm_keepalive(std::move(request));
   if (reply.code == Code::ok) {
     touch(id);
     const auto* session = state_.sessions().find(id);

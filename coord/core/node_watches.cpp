@@ -76,6 +76,12 @@ void Node::forget_watch(WatchKey key) {
   watches_.erase(info);
 }
 
+std::vector<Node::WatchKey> Node::keys_of_watches() const {
+  std::vector<WatchKey> keys;
+  for (const auto& [key, info] : watches_) keys.push_back(key);
+  return keys;
+}
+
 void Node::end_watches_of(SessionId session) {
   const auto found = watches_of_session_.find(session);
   if (found == watches_of_session_.end()) return;

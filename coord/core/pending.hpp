@@ -6,7 +6,9 @@
 
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "coord/base/ids.hpp"
@@ -27,8 +29,8 @@ class Pending {
   [[nodiscard]] std::optional<Waiter> take(Index index);
   // Takes those whose deadline has passed.
   [[nodiscard]] std::vector<Waiter> expire(std::int64_t now_ms);
-  // Takes all: on losing leadership.
-  [[nodiscard]] std::vector<Waiter> take_all();
+  // Takes all, with their indices: on losing leadership.
+  [[nodiscard]] std::vector<std::pair<Index, Waiter>> take_all();
   // Forgets the waiters of a connection; their writes still happen.
   void drop_connection(ConnectionId connection);
   [[nodiscard]] std::size_t size() const noexcept { return live_; }
@@ -37,6 +39,27 @@ class Pending {
   std::deque<std::optional<Waiter>> waiters_;
   Index first_;  // Of waiters_.front().
   std::size_t live_ = 0;
+  std::int64_t soonest_ms_ = INT64_MAX;  // Not above any deadline that is held.
+};
+
+// Limbo: writes whose fate this member alone does not decide, by the term that they were proposed
+// in and a key: the index of those that it proposed before it lost its leadership, the number of
+// those that it forwarded.
+//
+// An entry of term t is only committed before the first entry of a later term. So when one of a
+// later term is applied, whoever waits here for an earlier one is known not to be applied.
+class Limbo {
+ public:
+  void add(Term term, std::uint64_t key, const Waiter& waiter);
+  [[nodiscard]] std::optional<Waiter> take(Term term, std::uint64_t key);
+  // Takes those of terms before `term`.
+  [[nodiscard]] std::vector<Waiter> take_before(Term term);
+  [[nodiscard]] std::vector<Waiter> expire(std::int64_t now_ms);
+  void drop_connection(ConnectionId connection);
+  [[nodiscard]] std::size_t size() const noexcept { return waiters_.size(); }
+
+ private:
+  std::map<std::pair<Term, std::uint64_t>, Waiter> waiters_;
   std::int64_t soonest_ms_ = INT64_MAX;  // Not above any deadline that is held.
 };
 

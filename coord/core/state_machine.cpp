@@ -119,6 +119,7 @@ Applied StateMachine::apply(Zxid zxid, Term term, const Command& command) {
   retry_.trim(service_ms_, kRetryTrimStep, dirty_);
   Applied applied;
   applied.outcome.revision = zxid;
+  applied.origin = command.origin;
   if (command.idempotency_key.empty()) {
     run(zxid, command, applied);
     return applied;

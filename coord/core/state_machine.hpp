@@ -45,6 +45,7 @@ struct Applied {
     std::size_t ephemerals = 0;  // That went with it.
   };
   Outcome outcome;
+  Origin origin;             // Who waits for the outcome.
   znode::SharedBatch batch;  // Null when no node changed.
   std::vector<SessionId> opened;
   std::vector<Ended> ended;
