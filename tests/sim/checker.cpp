@@ -58,14 +58,14 @@ std::string Checker::recovered_state(const Member& member, core::NodeState state
   world_.witness().check_recovered(member, state.log);
   if (world_.has_failed()) return {};
   const auto& canonical = world_.witness().committed();
-  auto last = state.log.hard_state.term.value();
-  for (const auto& entry : state.log.entries) last = last * 31 + entry->term.value();
   for (const auto& entry : state.log.entries) {
     const auto at = entry->index.value();
     if (at > canonical.size() || *entry != *canonical[at - 1]) break;
+    // Of what was under way, each crash decides anew.
+    if (!world_.witness().is_synced(member, *entry)) break;
     state.state.apply(*entry);
   }
-  return fmt::format("{:016x} at {} with {:x}", state.state.digest(), state.state.applied(), last);
+  return fmt::format("{:016x} at {}", state.state.digest(), state.state.applied());
 }
 
 void Checker::on_persist(const Member& member, const election::Persist& persist) {

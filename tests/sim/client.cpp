@@ -11,8 +11,8 @@
 namespace coord::sim {
 namespace {
 
-// Without faults every answer comes within this time.
-constexpr std::int64_t kAnswerUs = 5'000'000;
+// With a leader and without faults every answer comes within this time.
+constexpr std::int64_t kAnswerUs = 2'000'000;
 constexpr std::size_t kWaitingMax = 4;
 
 bool is_register(const core::Operation& op) {
@@ -136,11 +136,27 @@ void Client::ask_again(Asked asked) {
 void Client::check_waiting() {
   if (world_.is_stormy()) return;
   for (const auto& [id, asked] : waiting_) {
-    const auto since = std::max(asked.asked_us, world_.plan().faults_end_us);
-    if (world_.now() - since > kAnswerUs) {
+    // What was lost in the storm waits as long as it was given.
+    const auto most = asked.asked_us >= world_.led_from_us()
+                          ? kAnswerUs
+                          : asked.request.timeout_ms * 1'200 + kAnswerUs / 5;
+    if (world_.now() - asked.asked_us > most && asked.asked_us + most > world_.led_from_us()) {
       return world_.fail(17, fmt::format("a request of {} us is not answered at {} us (op {})",
                                          asked.asked_us, world_.now(), asked.request.op.index()));
     }
+  }
+}
+
+// When the faults are over and a leader is there, nothing is refused for the want of one.
+void Client::check_served(const Asked& asked, const core::Reply& reply) {
+  if (asked.asked_us < world_.led_from_us()) return;
+  const bool is_local = asked.request.consistency == core::Consistency::local &&
+                        !core::is_write(asked.request.op);
+  const bool is_wrong = reply.code == Code::no_leader || reply.code == Code::outcome_unknown ||
+                        reply.code == Code::disk_full || (reply.code == Code::behind && !is_local);
+  if (is_wrong) {
+    world_.fail(18, fmt::format("liveness: op {} is answered {} ({})", asked.request.op.index(),
+                                reply.code, reply.detail));
   }
 }
 
@@ -177,6 +193,7 @@ void Client::on_reply(const core::Reply& reply) {
   }
   auto asked = std::move(at->second);
   waiting_.erase(at);
+  check_served(asked, reply);
   if (reply.code == Code::outcome_unknown) return on_unknown(std::move(asked));
   world_.count(reply.code == Code::ok ? Count::reply_ok : Count::reply_refused);
   if (core::is_write(asked.request.op)) {
@@ -193,7 +210,7 @@ void Client::on_reply(const core::Reply& reply) {
   record(asked, is_unknown ? nullptr : &reply);
   last_revision_ = std::max(last_revision_, reply.revision);
   if (reply.code == Code::no_leader && reply.leader && reply.leader != member_->id() &&
-      world_.chance(50)) {
+      world_.chance(20)) {
     preferred_ = reply.leader;
     drop_connection();
   }

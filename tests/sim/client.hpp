@@ -65,6 +65,7 @@ class Client final : public Listener {
   void check_floor(const Asked& asked, const core::Reply& reply);
   void record(const Asked& asked, const core::Reply* reply);
   void check_waiting();
+  void check_served(const Asked& asked, const core::Reply& reply);
 
   // client_requests.cpp: what to ask.
   void ask_something();

@@ -30,6 +30,14 @@ void draw_limits(Plan& plan, Prng& prng) {
   plan.node.requests.pending_max = size(4, 200);
 }
 
+// A member whose log begins after what another one lacks must stream its state.
+void draw_no_checkpoints(Plan& plan) {
+  constexpr std::size_t kNever = 1 << 30;
+  auto& policy = plan.node.checkpoint;
+  policy.records_max = policy.bytes_max = policy.bulk_bytes_max = policy.log_bytes_max = kNever;
+  policy.interval_ms = static_cast<std::int64_t>(kNever);
+}
+
 void draw_members(Plan& plan, const RunOptions& options, Prng& prng) {
   constexpr std::size_t kSizes[] = {1, 1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7};
   plan.members = kSizes[prng.below(std::size(kSizes))];
@@ -142,6 +150,7 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   plan.wal.segment_bytes = 256 * kKiB;
   plan.node.checkpoint.interval_ms = 5'000;
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
+  if (plan.members > 1) draw_no_checkpoints(plan);
   plan.limits.requests = plan.node.requests;
   plan.wal.salt = prng.next();
   plan.node.cluster = "00000000-0000-4000-8000-000000000001";

@@ -144,13 +144,16 @@ void World::partition(Member& lonely) {
 
 // ---------------------------------------------------------------- the end of the faults
 
+std::int64_t World::led_from_us() const noexcept {
+  return plan_.faults_end_us + kElections * plan_.node.raft.election_timeout_ms * 1'000 + kSecond;
+}
+
 void World::end_storms() {
   if (plan_.has(Fault::core_only) && plan_.members >= 3) choose_core();
   for (auto& member : members_) {
     if (is_core(member->id())) member->calm();
   }
-  const auto until_led = kElections * plan_.node.raft.election_timeout_ms * 1'000 + kSecond;
-  after(until_led, [this] {
+  after(led_from_us() - now_us_, [this] {
     const auto* now = leader();
     if (now == nullptr) return fail(18, "liveness: there is no leader");
     term_ = now->node().raft().term();

@@ -56,6 +56,13 @@ void Witness::check_recovered(const Member& member, const election::Restored& lo
                      known.synced.hard_state.vote, last, log.hard_state.term, log.hard_state.vote));
 }
 
+bool Witness::is_synced(const Member& member, const election::LogEntry& entry) const {
+  const auto at = logs_.find(member.id());
+  if (at == logs_.end()) return false;
+  const auto* there = at->second.synced.find(entry.index);
+  return there != nullptr && **there == entry;
+}
+
 void Witness::on_start(const Member& member, const core::NodeState& state) {
   check_recovered(member, state.log);
   auto& log = logs_[member.id()];

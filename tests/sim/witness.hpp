@@ -39,6 +39,8 @@ class Witness {
   void note_commits(const Member& member);
   // What a start finds must be what was synced, with what was under way or without it.
   void check_recovered(const Member& member, const election::Restored& log);
+  // Surely on the member's disk, whatever happens now.
+  [[nodiscard]] bool is_synced(const Member& member, const election::LogEntry& entry) const;
 
  private:
   struct Seen {

@@ -119,10 +119,8 @@ class World {
   [[nodiscard]] std::vector<std::unique_ptr<Member>>& members() noexcept { return members_; }
   // Faults may still begin.
   [[nodiscard]] bool is_stormy() const noexcept { return now_us_ < plan_.faults_end_us; }
-  // Since when no fault is left; INT64_MAX: there may still be some.
-  [[nodiscard]] std::int64_t calm_since_us() const noexcept {
-    return is_stormy() ? INT64_MAX : plan_.faults_end_us;
-  }
+  // From then on a leader is there, and stays.
+  [[nodiscard]] std::int64_t led_from_us() const noexcept;
   // Belongs to those that must serve when the faults are over.
   [[nodiscard]] bool is_core(MemberId id) const { return !outside_.contains(id); }
   // Clients ask for nothing new and keep no session alive.
