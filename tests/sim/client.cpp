@@ -150,8 +150,11 @@ void Client::check_waiting() {
 // When the faults are over and a leader is there, nothing is refused for the want of one.
 void Client::check_served(const Asked& asked, const core::Reply& reply) {
   if (asked.asked_us < world_.led_from_us()) return;
-  const bool is_local = asked.request.consistency == core::Consistency::local &&
-                        !core::is_write(asked.request.op);
+  // Where nothing says that a message was lost, the next one finds out.
+  const bool is_loose = world_.plan().has(Fault::loose_links);
+  if (is_loose && reply.detail == "an earlier write did not arrive") return;
+  const bool is_local =
+      asked.request.consistency == core::Consistency::local && !core::is_write(asked.request.op);
   const bool is_wrong = reply.code == Code::no_leader || reply.code == Code::outcome_unknown ||
                         reply.code == Code::disk_full || (reply.code == Code::behind && !is_local);
   if (is_wrong) {

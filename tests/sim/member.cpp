@@ -310,7 +310,8 @@ void Member::send(std::vector<core::Message> messages) {
 }
 
 ConnectionId Member::connect(Listener& listener) {
-  const ConnectionId connection(++last_connection_);
+  // Unique among all members: a client may have two, for a moment.
+  const ConnectionId connection(++last_connection_ << 8 | id_.value());
   listeners_.emplace(connection, &listener);
   return connection;
 }

@@ -66,7 +66,14 @@ void Network::carry_loose(const core::Message& message) {
       if (ways_[{what.from, what.to}].cuts == 0) arrive(what);
     });
   };
-  if (!world_.is_stormy()) return carry(message);
+  if (!world_.is_stormy()) {
+    auto& way = ways_[{message.from, message.to}];
+    way.last_arrival_us = std::max(way.last_arrival_us + 1, world_.now() + delay());
+    world_.after(way.last_arrival_us - world_.now(), [this, message] {
+      if (ways_[{message.from, message.to}].cuts == 0) arrive(message);
+    });
+    return;
+  }
   if (world_.prng().chance(plan.lost_permille, 1'000)) return world_.count(Count::message_lost);
   carry(message);
   if (world_.prng().chance(plan.doubled_permille, 1'000)) {
