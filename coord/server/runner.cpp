@@ -11,6 +11,8 @@ namespace coord::server {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(20);
+// A checkpoint that takes longer waits for a processor that others keep busy.
+constexpr std::int64_t kCheckpointMs = 9'000;
 constexpr auto kFullRetry = std::chrono::milliseconds(250);
 
 // Adds what a later turn asks for to what an earlier one did: entries of the same index are
@@ -85,6 +87,9 @@ void Runner::tick() {
     if (code) return;
     schedule_turn();
     check_room();
+    if (is_checkpointing_ && mono_ns() / 1'000'000 - checkpoint_since_ms_ > kCheckpointMs) {
+      store_worker_.hurry();
+    }
     is_prepare_due_ = is_preparing_;
     if (!under_way_) prepare_log();
     if (drained_ && (is_idle() || mono_ns() / 1'000'000 >= drain_until_ms_)) {
@@ -223,6 +228,7 @@ void Runner::send(std::vector<core::Message> messages) {
 void Runner::checkpoint(core::Checkpoint checkpoint) {
   COORD_CHECK(!is_checkpointing_, "one checkpoint is under way at a time");
   is_checkpointing_ = true;
+  checkpoint_since_ms_ = mono_ns() / 1'000'000;
   store_worker_.commit(std::move(checkpoint));
 }
 

@@ -106,6 +106,7 @@ class Runner final : public core::Ports {
   bool was_full_ = false;
   bool is_preparing_ = true;  // Spare segments may be missing.
   bool is_checkpointing_ = false;
+  std::int64_t checkpoint_since_ms_ = 0;
   std::int64_t drain_until_ms_ = 0;
   std::function<void()> drained_;
 
