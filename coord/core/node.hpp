@@ -117,6 +117,7 @@ class Node {
   void on(PeerMessage& event);
   void on(PeerUp& event);
   void on(PeerDown& event);
+  void on(StepDown& event);  // node_links.cpp
   void on(Persisted& event);
   void on(DiskFull& event);
   void on(Checkpointed& event);
@@ -125,6 +126,7 @@ class Node {
   void apply(const election::SharedEntry& entry);
   void follow_role();
   void maybe_checkpoint();
+  [[nodiscard]] Bootstrap first_records() const;  // node_links.cpp
   void expire_waiting();
   template <class Predicate>
   void drop_waiting(Predicate is_gone);
