@@ -118,6 +118,7 @@ class Node {
   void on(PeerMessage& event);
   void on(PeerUp& event);
   void on(PeerDown& event);
+  void on(StepDown& event);  // node_links.cpp
   void on(Persisted& event);
   void on(DiskFull& event);
   void on(Checkpointed& event);
@@ -128,6 +129,7 @@ class Node {
   void begin_leadership();
   void end_leadership();
   void maybe_checkpoint();
+  [[nodiscard]] Bootstrap first_records() const;  // node_links.cpp
   void expire_waiting();
   template <class Predicate>
   void drop_waiting(Predicate is_gone);

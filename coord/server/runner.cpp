@@ -124,6 +124,12 @@ void Runner::drain(std::int64_t limit_ms, std::function<void()> done) {
   drained_ = std::move(done);
 }
 
+void Runner::step_down(std::int64_t limit_ms, std::function<void()> done) {
+  step_down_until_ms_ = mono_ns() / 1'000'000 + limit_ms;
+  stepped_down_ = std::move(done);
+  enqueue(core::StepDown{});
+}
+
 bool Runner::is_idle() const {
   return inbox_.empty() && !under_way_ && gathered_.empty() && node_->pending_count() == 0;
 }
@@ -144,6 +150,10 @@ void Runner::turn() {
   is_turn_scheduled_ = false;
   metrics_.turn(inbox_.size());
   if (core::run_turn(inbox_, *node_, clock_now(), *this)) schedule_turn();
+  if (stepped_down_ && (node_->raft().role() != election::Role::leader ||
+                        mono_ns() / 1'000'000 >= step_down_until_ms_)) {
+    std::exchange(stepped_down_, nullptr)();
+  }
 }
 
 // ---------------------------------------------------------------- the log
@@ -222,7 +232,8 @@ void Runner::recycle(Index up_to) {
 // ---------------------------------------------------------------- the other effects
 
 void Runner::send(std::vector<core::Message> messages) {
-  COORD_CHECK(messages.empty(), "a cluster of one has nobody to write to");
+  COORD_CHECK(links_ != nullptr || messages.empty(), "a cluster of one has nobody to write to");
+  if (links_ != nullptr) links_->send(messages);
 }
 
 void Runner::checkpoint(core::Checkpoint checkpoint) {
