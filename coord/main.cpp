@@ -16,10 +16,15 @@
 #include "coord/server/gateway.hpp"
 #include "coord/server/log.hpp"
 #include "coord/server/metrics.hpp"
+#include "coord/server/peer_hooks.hpp"
+#include "coord/server/peer_link.hpp"
 #include "coord/server/runner.hpp"
 
 namespace coord::server {
 namespace {
+
+// A transfer takes milliseconds; beyond this the others elect a leader when this one is gone.
+constexpr std::int64_t kStepDownMs = 1'000;
 
 // Failures of start-up: what is wrong, what to do, and the exit code that a script can tell apart.
 int fail(const Error& problem) {
@@ -36,7 +41,7 @@ core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
   options.raft.id = config.id;
   options.raft.seed = random_number();
   // Nobody follows a cluster of one: what the checkpoint holds need not stay in memory.
-  options.raft.log_tail_entries = 0;
+  if (!config.peer) options.raft.log_tail_entries = 0;
   options.requests = config.limits.requests;
   options.watches = config.watches;
   options.checkpoint = config.checkpoint;
@@ -93,6 +98,23 @@ int serve(const Config& config) {
   api::HttpServer http(loop, gateway, config.api);
   const auto port = http.listen(config.http.host, config.http.port);
   if (!port) return fail(port.error());
+  int exit_code = 0;
+  std::unique_ptr<PeerLinks> links;
+  if (config.peer) {
+    const Endpoint at{config.http.host, port.value()};
+    const auto leave = [&loop, &exit_code] {
+      exit_code = 1;
+      loop.stop();
+    };
+    links = std::make_unique<PeerLinks>(loop, config.id,
+                                        peer_hooks(config, at, disk.value(), runner, leave),
+                                        vote_gate(config, runner.node()), random_number());
+    if (const auto result = links->listen(*config.peer); !result) return fail(result.error());
+    runner.set_links(*links);
+    for (const auto& member : config.members) {
+      if (member.id != config.id) links->dial(member.id, member.peer);
+    }
+  }
   spdlog::info("event=serving http={}:{} data={} version={}", config.http.host, port.value(),
                config.data, COORD_VERSION);
 
@@ -100,8 +122,10 @@ int serve(const Config& config) {
   signals.async_wait([&](const boost::system::error_code& code, int number) {
     if (code) return;
     spdlog::info("event=stopping signal={}", number);
-    // First the edge (replies in flight leave), then what is under way behind it.
-    http.stop([&] { runner.drain(config.drain_ms, [&] { loop.stop(); }); });
+    // First the leadership, then the edge (replies in flight leave), then what is under way.
+    runner.step_down(std::min(config.drain_ms, kStepDownMs), [&] {
+      http.stop([&] { runner.drain(config.drain_ms, [&] { loop.stop(); }); });
+    });
     // Who asks twice does not want to wait. Nothing is lost: what was answered is durable.
     signals.async_wait([&](const boost::system::error_code& again, int) {
       if (!again) loop.stop();
@@ -110,7 +134,7 @@ int serve(const Config& config) {
   runner.start();
   loop.run();
   spdlog::info("event=stopped revision={}", runner.node().state().applied());
-  return 0;
+  return exit_code;
 }
 
 }  // namespace

@@ -46,6 +46,8 @@ struct PeerUp {
 struct PeerDown {
   MemberId member;
 };
+// This member is about to stop: it hands leadership to the voter that lags least, if it leads.
+struct StepDown {};
 // Everything up to this Persist number is synced.
 struct Persisted {
   std::uint64_t number = 0;
@@ -69,7 +71,7 @@ struct Tick {
 };
 
 using Event = std::variant<ClientRequest, Subscribe, Unsubscribe, ResumeWatch, Disconnected,
-                           Touched, PeerMessage, PeerUp, PeerDown, Persisted, DiskFull,
+                           Touched, PeerMessage, PeerUp, PeerDown, StepDown, Persisted, DiskFull,
                            Checkpointed, StoreAnswered, Tick>;
 
 // ---- effects, in the order in which they are carried out

@@ -449,7 +449,7 @@ void Node::begin_leadership() {
   service_base_ms_ = state_.service_ms();
   mono_base_ms_ = now_.mono_ms;
   if (state_.cluster().empty() && !options_.cluster.empty()) {
-    propose(Bootstrap{options_.cluster, {{options_.raft.id, options_.disk_id}}});
+    propose(first_records());
   }
   wants_turn_ = true;
 }

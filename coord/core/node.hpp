@@ -42,7 +42,7 @@ struct CheckpointPolicy {
   std::size_t records_max = 200'000;
   std::size_t bytes_max = 32 * kMiB;
   std::size_t bulk_bytes_max = 8 * kMiB;  // Within bulk_ms of the last one.
-  std::int64_t bulk_ms = 1'000;
+  std::int64_t bulk_ms = 2'000;
   std::int64_t interval_ms = 10'000;
   std::size_t log_bytes_max = 192 * kMiB;  // Of entries since the last one.
   // While a checkpoint is under way and the next one has grown to this many times the bounds,
@@ -118,6 +118,7 @@ class Node {
   void on(PeerMessage& event);
   void on(PeerUp& event);
   void on(PeerDown& event);
+  void on(StepDown& event);  // node_links.cpp
   void on(Persisted& event);
   void on(DiskFull& event);
   void on(Checkpointed& event);
@@ -128,6 +129,7 @@ class Node {
   void begin_leadership();
   void end_leadership();
   void maybe_checkpoint();
+  [[nodiscard]] Bootstrap first_records() const;  // node_links.cpp
   void expire_waiting();
   template <class Predicate>
   void drop_waiting(Predicate is_gone);

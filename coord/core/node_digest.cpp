@@ -25,23 +25,12 @@ void Node::sample_digest() {
 void Node::send_digest() {
   if (now_.mono_ms - digest_sent_ms_ < kSendMs || !last_sample_) return;
   digest_sent_ms_ = now_.mono_ms;
-  if (is_diverged() && was_leader_) hand_over();
+  // Its log is as good as any: who follows it is not harmed, but it serves nobody.
+  if (is_diverged()) hand_over();
   const DigestNote note{last_sample_, samples_[last_sample_].own};
   for (const auto id : raft_.membership().everybody()) {
     if (id != options_.raft.id) send(id, note);
   }
-}
-
-// Its log is as good as any: who follows it is not harmed, but it serves nobody.
-void Node::hand_over() {
-  Index best;
-  MemberId successor;
-  for (const auto& peer : raft_.peers()) {
-    if (!peer.is_active || !raft_.membership().is_voter(peer.id) || peer.match < best) continue;
-    best = peer.match;
-    successor = peer.id;
-  }
-  if (successor) static_cast<void>(raft_.transfer(successor));
 }
 
 // The state that most voters have is taken for the right one. Where no majority can be had without

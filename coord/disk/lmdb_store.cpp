@@ -35,7 +35,7 @@ constexpr std::uint64_t kPieceBytes = 64 * kKiB;
 constexpr int kPausesPerWork = 40;
 constexpr auto kPauseMax = std::chrono::milliseconds(50);
 constexpr auto kCleanPiece = std::chrono::microseconds(30);  // Nothing was written.
-constexpr auto kPacedMax = std::chrono::seconds(10);
+constexpr auto kPacedMax = std::chrono::seconds(8);
 constexpr std::uint64_t kMapUnit = 1U << 20;
 constexpr std::size_t kChangeKeyBytes = 12;
 constexpr std::size_t kPathHashBytes = 8;
@@ -413,6 +413,7 @@ Result<void> LmdbStore::sync(bool is_paced) {
       std::this_thread::sleep_for(std::min<Clock::duration>(worked * kPausesPerWork, kPauseMax));
     }
   }
+  is_hurried_ = false;
   if (const int code = mdb_env_sync(env_, 1); code != 0) return failure("sync", code);
   return synced_.set(info.me_last_txnid);
 }

@@ -33,8 +33,8 @@ class StateStore {
   [[nodiscard]] virtual Result<void> load(const core::RecordSink& sink) const = 0;
   // One transaction, synced: afterwards all of it is there, or none.
   [[nodiscard]] virtual Result<void> commit(const core::Checkpoint& checkpoint) = 0;
-  // A commit may take its time, so that the log's syncs find the disk free; from now on none does.
-  // From any thread.
+  // A commit may take its time, so that the log's syncs find the disk free: the one under way, or
+  // else the next, does no longer. From any thread.
   virtual void hurry() noexcept {}
 
   // Records of `table` with from < key (exclusive unless empty) and key <= to (when not empty), in

@@ -1,5 +1,7 @@
 #include "coord/server/config.hpp"
 
+#include <fmt/format.h>
+
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
@@ -17,6 +19,8 @@ Examples:
   coordd                                     one member, data in ./data, on 127.0.0.1:7070
   coordd --data /var/lib/coord --http 0.0.0.0:7070
   coordd --config /etc/coord.conf --check-config
+  coordd --id 1 --members 1=h1:7071,2=h2:7071,3=h3:7071     one of three; likewise on h2 and h3
+  coordd --id 4 --peer h4:7071 --join http://h1:7070 --role observer
 
 While no --super-digest is set, any caller from loopback is an operator.)";
 
@@ -40,7 +44,85 @@ void add_environment(const std::vector<std::string>& flags, std::vector<std::str
   }
 }
 
+// Fills in where this member listens and what it forms or joins; says what is wrong, or nothing.
+std::string check_peers(Config& config, const std::string& peer, const std::string& members) {
+  if (!members.empty() && !config.join.empty()) {
+    return "--members forms a cluster and --join enters one: give one of them";
+  }
+  if (!members.empty()) {
+    std::string problem;
+    auto list = parse_members(members, problem);
+    if (!list) return "--members: " + problem;
+    const auto own = std::find_if(list->begin(), list->end(),
+                                  [&config](const auto& one) { return one.id == config.id; });
+    if (own == list->end()) {
+      return fmt::format("--members: this member, --id {}, is not in the list", config.id);
+    }
+    config.role = own->role;
+    config.peer_address = own->peer;
+    config.members = std::move(*list);
+  } else if (!config.join.empty()) {
+    if (peer.empty())
+      return "--join: give --peer HOST:PORT too, where the others reach this member";
+    if (!config.join.starts_with("http://")) return "--join: give a URL, http://HOST:PORT";
+    config.peer_address = peer;
+  }
+  const auto& listen = peer.empty() ? config.peer_address : peer;
+  if (listen.empty()) return {};
+  config.peer = parse_endpoint(listen);
+  if (!config.peer) return fmt::format("--peer: \"{}\" is not HOST:PORT", listen);
+  if (config.peer_address.empty()) config.peer_address = peer;
+  return {};
+}
+
 }  // namespace
+
+std::optional<std::vector<core::ListedMember>> parse_members(const std::string& text,
+                                                             std::string& problem) {
+  std::vector<core::ListedMember> members;
+  bool has_voter = false;
+  for (std::size_t at = 0; at <= text.size();) {
+    const auto comma = std::min(text.find(',', at), text.size());
+    const auto one = text.substr(at, comma - at);
+    at = comma + 1;
+    const auto equals = std::min(one.find('='), one.size());
+    const auto slash = std::min(one.find('/', equals), one.size());
+    core::ListedMember member;
+    std::uint64_t id = 0;
+    const auto [end, code] = std::from_chars(one.data(), one.data() + equals, id);
+    member.role = slash == one.size() ? "voter" : one.substr(slash + 1);
+    const bool has_id = code == std::errc() && end == one.data() + equals && id != 0;
+    if (!has_id || equals == one.size()) {
+      problem = fmt::format("\"{}\" is not ID=HOST:PORT", one);
+      return std::nullopt;
+    }
+    member.id = MemberId(id);
+    member.peer = one.substr(equals + 1, slash - equals - 1);
+    const auto endpoint = parse_endpoint(member.peer);
+    if (!endpoint || endpoint->port == 0 || member.peer.find(':') == std::string::npos) {
+      problem = fmt::format("\"{}\" is not HOST:PORT", member.peer);
+      return std::nullopt;
+    }
+    if (member.role != "voter" && member.role != "observer" && member.role != "standby") {
+      problem = fmt::format("\"{}\" is not voter, observer or standby", member.role);
+      return std::nullopt;
+    }
+    has_voter = has_voter || member.role == "voter";
+    for (const auto& other : members) {
+      if (other.id != member.id && other.peer != member.peer) continue;
+      problem = fmt::format("\"{}\" names an id or an address for the second time", one);
+      return std::nullopt;
+    }
+    members.push_back(std::move(member));
+  }
+  if (!has_voter || members.size() > election::kMembersMax) {
+    problem = fmt::format("a cluster has a voter, and {} members at most", election::kMembersMax);
+    return std::nullopt;
+  }
+  std::sort(members.begin(), members.end(),
+            [](const auto& a, const auto& b) { return a.id < b.id; });
+  return members;
+}
 
 std::optional<Endpoint> parse_endpoint(const std::string& text) {
   Endpoint endpoint;
@@ -66,6 +148,8 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   Config config;
   std::string http = "127.0.0.1:7070";
   std::string zookeeper = "off";
+  std::string peer;
+  std::string members;
   std::uint64_t id = 1;
   bool check = false;
   CLI::App app("coordd: a member of a coordination service that you can curl", "coordd");
@@ -89,6 +173,16 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
       ->check(CLI::IsMember({"off"}))
       ->type_name("off");
   add("id", id, "This member's id")->check(CLI::Range(1ULL, 1ULL << 32));
+  add("peer", peer, "HOST:PORT to listen on for the other members; default: as --members says");
+  add("members", members,
+      "ID=HOST:PEERPORT[/observer|/standby],...: forms a cluster on empty data; names are resolved "
+      "at each dial");
+  add("join", config.join, "URL of a member of the cluster that an empty member joins");
+  add("role", config.role, "Of a member that joins: voter, observer or standby")
+      ->check(CLI::IsMember({"voter", "observer", "standby"}));
+  add("advertise-http", config.advertise_http, "HOST:PORT where clients reach this member's HTTP");
+  add("advertise-zookeeper", config.advertise_zookeeper,
+      "HOST:PORT where clients reach it by ZooKeeper's protocol");
   add("log-level", config.log_level, "debug, info, warn, error or off")
       ->check(CLI::IsMember({"debug", "info", "warn", "error", "off"}));
   add("super-digest", config.api.super_digest,
@@ -136,6 +230,10 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
     return ExitNow{2};
   }
   config.http = *endpoint;
+  if (const auto problem = check_peers(config, peer, members); !problem.empty()) {
+    std::cerr << problem << '\n';
+    return ExitNow{2};
+  }
   if (config.wal_segment_bytes < kMiB) {
     std::cerr << "--wal-segment: at least 1MiB\n";
     return ExitNow{2};

@@ -12,6 +12,7 @@
 
 #include "api/http_options.hpp"
 #include "coord/base/ids.hpp"
+#include "coord/core/identity.hpp"
 #include "coord/core/node.hpp"
 #include "coord/core/state_machine.hpp"
 
@@ -27,6 +28,13 @@ struct Config {
   Endpoint http{"127.0.0.1", 7070};
   std::string log_level = "info";
   MemberId id{1};
+  std::optional<Endpoint> peer;  // Where it listens for members; none: a cluster of one.
+  std::string peer_address;      // What the others dial.
+  std::vector<core::ListedMember> members;
+  std::string join;  // URL of a member of the cluster that this one joins.
+  std::string role = "voter";
+  std::string advertise_http;
+  std::string advertise_zookeeper;
   std::uint64_t wal_segment_bytes = 64 * kMiB;
   std::int64_t drain_ms = 5'000;
   core::StateLimits limits;
@@ -44,6 +52,11 @@ struct ExitNow {
 // Reads the command line, the environment and the file. ExitNow for --help, --version,
 // --check-config and for errors (2, with what to do on stderr).
 [[nodiscard]] std::variant<Config, ExitNow> read_config(int argc, const char* const* argv);
+
+// "1=HOST:PORT,2=HOST:PORT/observer,...": in the order of their ids. Without a value it says what
+// is wrong in `problem`.
+[[nodiscard]] std::optional<std::vector<core::ListedMember>> parse_members(const std::string& text,
+                                                                           std::string& problem);
 
 // "HOST:PORT", "[V6]:PORT", ":PORT" (all addresses of loopback) or "PORT".
 [[nodiscard]] std::optional<Endpoint> parse_endpoint(const std::string& text);

@@ -93,6 +93,24 @@ Result<std::uint64_t> disk_id(const std::string& directory) {
   return id;
 }
 
+namespace {
+
+// What a member without data begins with; empty for one that joins: the leader tells it.
+election::Membership first_membership(const Config& config) {
+  election::Membership membership;
+  if (!config.join.empty()) return membership;
+  if (config.members.empty()) membership.voters = {config.id};
+  for (const auto& member : config.members) {
+    auto& list = member.role == "voter"      ? membership.voters
+                 : member.role == "observer" ? membership.observers
+                                             : membership.standbys;
+    list.push_back(member.id);
+  }
+  return membership;
+}
+
+}  // namespace
+
 Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
   COORD_TRY(auto store, disk::open_lmdb_store(config.data + "/state", {}));
   COORD_TRY(auto mark, store->mark());
@@ -121,9 +139,7 @@ Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
       return error(Failure::corrupt, "{}/state: {}", config.data, problem);
     }
   } else {
-    election::Membership alone;
-    alone.voters = {config.id};
-    state.set_membership(std::move(alone));
+    state.set_membership(first_membership(config));
   }
   spdlog::info(
       "event=loaded checkpoint={} entries_after={} log_end={} nodes={} sessions={} term={}",
@@ -134,7 +150,8 @@ Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
   log.snapshot = start.checkpoint;
   log.membership = state.membership();
   log.entries = std::move(start.entries);
-  if (!log.membership.contains(config.id)) {
+  // A member that joins is in the membership only once it has applied the entry that added it.
+  if (config.join.empty() && !log.membership.contains(config.id)) {
     return error(Failure::invalid,
                  "{} holds the data of another member: --id {} is not in its membership",
                  config.data, config.id);

@@ -26,7 +26,11 @@ class ServerGateway final : public api::Gateway {
   }
   [[nodiscard]] Zxid applied() const override { return runner_.node().state().applied(); }
   [[nodiscard]] bool is_ready(std::string& why) const override {
-    return runner_.node().is_ready(why);
+    if (runner_.node().is_ready(why)) return true;
+    if (runner_.links() != nullptr) {
+      if (auto refusals = runner_.links()->refusals(); !refusals.empty()) why = refusals;
+    }
+    return false;
   }
   [[nodiscard]] std::string metrics() override {
     return metrics_.text(runner_.node(), runner_.wal(), runner_.store(),

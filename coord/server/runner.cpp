@@ -11,6 +11,8 @@ namespace coord::server {
 namespace {
 
 constexpr auto kTick = std::chrono::milliseconds(20);
+// A checkpoint that takes longer waits for a processor that others keep busy.
+constexpr std::int64_t kCheckpointMs = 9'000;
 constexpr auto kFullRetry = std::chrono::milliseconds(250);
 
 // Adds what a later turn asks for to what an earlier one did: entries of the same index are
@@ -85,6 +87,9 @@ void Runner::tick() {
     if (code) return;
     schedule_turn();
     check_room();
+    if (is_checkpointing_ && mono_ns() / 1'000'000 - checkpoint_since_ms_ > kCheckpointMs) {
+      store_worker_.hurry();
+    }
     is_prepare_due_ = is_preparing_;
     if (!under_way_) prepare_log();
     if (drained_ && (is_idle() || mono_ns() / 1'000'000 >= drain_until_ms_)) {
@@ -119,6 +124,12 @@ void Runner::drain(std::int64_t limit_ms, std::function<void()> done) {
   drained_ = std::move(done);
 }
 
+void Runner::step_down(std::int64_t limit_ms, std::function<void()> done) {
+  step_down_until_ms_ = mono_ns() / 1'000'000 + limit_ms;
+  stepped_down_ = std::move(done);
+  enqueue(core::StepDown{});
+}
+
 bool Runner::is_idle() const {
   return inbox_.empty() && !under_way_ && gathered_.empty() && node_->pending_count() == 0;
 }
@@ -139,6 +150,10 @@ void Runner::turn() {
   is_turn_scheduled_ = false;
   metrics_.turn(inbox_.size());
   if (core::run_turn(inbox_, *node_, clock_now(), *this)) schedule_turn();
+  if (stepped_down_ && (node_->raft().role() != election::Role::leader ||
+                        mono_ns() / 1'000'000 >= step_down_until_ms_)) {
+    std::exchange(stepped_down_, nullptr)();
+  }
 }
 
 // ---------------------------------------------------------------- the log
@@ -217,12 +232,14 @@ void Runner::recycle(Index up_to) {
 // ---------------------------------------------------------------- the other effects
 
 void Runner::send(std::vector<core::Message> messages) {
-  COORD_CHECK(messages.empty(), "a cluster of one has nobody to write to");
+  COORD_CHECK(links_ != nullptr || messages.empty(), "a cluster of one has nobody to write to");
+  if (links_ != nullptr) links_->send(messages);
 }
 
 void Runner::checkpoint(core::Checkpoint checkpoint) {
   COORD_CHECK(!is_checkpointing_, "one checkpoint is under way at a time");
   is_checkpointing_ = true;
+  checkpoint_since_ms_ = mono_ns() / 1'000'000;
   store_worker_.commit(std::move(checkpoint));
 }
 

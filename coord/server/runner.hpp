@@ -24,6 +24,7 @@
 #include "coord/disk/state_store.hpp"
 #include "coord/disk/wal.hpp"
 #include "coord/server/metrics.hpp"
+#include "coord/server/peer_link.hpp"
 #include "coord/server/workers.hpp"
 
 namespace coord::server {
@@ -42,12 +43,18 @@ class Runner final : public core::Ports {
          RunnerOptions options);
   ~Runner() override;
 
+  // Where messages go; without links a member is a cluster of one. The links must outlive the loop.
+  void set_links(PeerLinks& links) { links_ = &links; }
+  [[nodiscard]] const PeerLinks* links() const noexcept { return links_; }
   // Starts the ticker.
   void start();
   // Puts an event into the inbox; the turn runs after the handlers that are ready now.
   void enqueue(core::Event event);
   // Calls `done` once nothing is under way any more, or after `limit_ms`.
   void drain(std::int64_t limit_ms, std::function<void()> done);
+
+  // Hands leadership over and calls `done` when that is so, or after `limit_ms`.
+  void step_down(std::int64_t limit_ms, std::function<void()> done);
 
   [[nodiscard]] ConnectionId connect(api::Sink& sink);
   void disconnect(ConnectionId connection);
@@ -106,8 +113,12 @@ class Runner final : public core::Ports {
   bool was_full_ = false;
   bool is_preparing_ = true;  // Spare segments may be missing.
   bool is_checkpointing_ = false;
+  std::int64_t checkpoint_since_ms_ = 0;
   std::int64_t drain_until_ms_ = 0;
   std::function<void()> drained_;
+  std::int64_t step_down_until_ms_ = 0;
+  std::function<void()> stepped_down_;
+  PeerLinks* links_ = nullptr;
 
   absl::flat_hash_map<ConnectionId, api::Sink*> sinks_;
   std::uint64_t last_connection_ = 0;

@@ -20,11 +20,11 @@ constexpr std::size_t kReadsMax = 1'000'000;
 constexpr auto kBusy = std::chrono::seconds(2);
 constexpr auto kFullRetry = std::chrono::milliseconds(200);
 
-// With time to spare this thread runs only while nobody else wants the processor. Refused: then as
-// the others.
-void yield_to_others(bool yields) {
+// With time to spare the store's thread runs only while nobody else wants the processor. Refused:
+// then as the others.
+void yield_to_others(pthread_t thread, bool yields) {
   const sched_param none{};
-  pthread_setschedparam(pthread_self(), yields ? SCHED_IDLE : SCHED_OTHER, &none);
+  pthread_setschedparam(thread, yields ? SCHED_IDLE : SCHED_OTHER, &none);
 }
 
 void name_thread(const char* name) { pthread_setname_np(pthread_self(), name); }
@@ -67,9 +67,14 @@ StoreWorker::StoreWorker(boost::asio::io_context& loop, disk::StateStore& store,
 
 StoreWorker::~StoreWorker() {
   is_stopping_ = true;
-  store_.hurry();
+  hurry();
   work_.close();
   thread_.join();
+}
+
+void StoreWorker::hurry() {
+  yield_to_others(thread_.native_handle(), false);
+  store_.hurry();
 }
 
 void StoreWorker::commit(core::Checkpoint checkpoint) { work_.put(std::move(checkpoint)); }
@@ -88,7 +93,8 @@ void StoreWorker::run() {
 
 bool StoreWorker::commit_one(core::Checkpoint& checkpoint) {
   const auto start = Clock::now();
-  yield_to_others(start - std::exchange(last_start_, start) > kBusy && !is_stopping_);
+  yield_to_others(pthread_self(),
+                  start - std::exchange(last_start_, start) > kBusy && !is_stopping_);
   const auto result = store_.commit(checkpoint);
   if (!result) {
     if (result.error().failure != Failure::disk_full) {

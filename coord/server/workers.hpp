@@ -52,6 +52,8 @@ class StoreWorker {
   ~StoreWorker();
   // Requires: none is under way.
   void commit(core::Checkpoint checkpoint);
+  // The commit under way takes too long: no pauses any more, and its share of the processor.
+  void hurry();
 
  private:
   void run();

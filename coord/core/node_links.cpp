@@ -1,0 +1,42 @@
+// What the links to the other members bring, and what a stop asks of them.
+
+#include <algorithm>
+
+#include "coord/core/node.hpp"
+
+namespace coord::core {
+
+// The first leader's first command: the disks of all whom it has met.
+Bootstrap Node::first_records() const {
+  Bootstrap first{options_.cluster, {{options_.raft.id, options_.disk_id}}};
+  for (const auto& [id, link] : links_) {
+    if (link.disk_id != 0 && raft_.membership().contains(id)) {
+      first.disks.push_back({id, link.disk_id});
+    }
+  }
+  std::sort(first.disks.begin(), first.disks.end(),
+            [](const auto& a, const auto& b) { return a.member < b.member; });
+  return first;
+}
+
+void Node::on(StepDown& /*event*/) { hand_over(); }
+
+void Node::hand_over() {
+  if (raft_.role() != election::Role::leader) return;
+  MemberId best;
+  Index match;
+  for (const auto& peer : raft_.peers()) {
+    const auto& voters = raft_.membership().voters;
+    const bool is_voter = std::binary_search(voters.begin(), voters.end(), peer.id);
+    if (!is_voter || !peer.is_active || peer.needs_snapshot) continue;
+    if (best && peer.match <= match) continue;
+    best = peer.id;
+    match = peer.match;
+  }
+  if (!best) return;
+  trace_.trace(Note{Note::Level::info, fmt::format("hands leadership over to {}", best)});
+  // Refused only when another transfer is under way: then that one serves as well.
+  (void)raft_.transfer(best);
+}
+
+}  // namespace coord::core
