@@ -107,6 +107,7 @@ void Node::on(Disconnected& event) {
   }
   for (const auto& key : gone) forget_watch(key);
   pending_.drop_connection(id);
+  drop_waits_of(id);
   drop_waiting([id](const Waiting& waiting) {
     return std::visit([id](const auto& w) { return w.connection == id; }, waiting.what);
   });
@@ -128,10 +129,19 @@ void Node::on(PeerMessage& event) {
   auto& message = event.message;
   if (auto* body = std::get_if<election::Body>(&message.body)) {
     raft_.step({message.from, message.to, std::move(*body)});
+  } else if (auto* ask = std::get_if<AdminRequest>(&message.body)) {
+    on_admin(message.from, *ask);
+  } else if (auto* reply = std::get_if<AdminReply>(&message.body)) {
+    on_admin(*reply);
+  } else if (auto* note = std::get_if<ClusterNote>(&message.body)) {
+    on_note(std::move(*note));
   }
 }
 
-void Node::on(PeerUp& event) { links_[event.member] = event; }
+void Node::on(PeerUp& event) {
+  links_[event.member] = event;
+  desk_.are_records_due = true;
+}
 
 void Node::on(PeerDown& event) {
   links_.erase(event.member);
@@ -270,6 +280,7 @@ Effects Node::take_effects() {
   wants_turn_ = false;
   follow_role();
   propose_due();
+  step_cluster();
   if (!read_batch_.empty()) {
     last_read_ = last_read_.next();
     granted_wait_.push_back({last_read_, std::exchange(read_batch_, {})});
@@ -362,6 +373,7 @@ void Node::apply(const election::SharedEntry& entry) {
     end_watches_of(id);
     trace_.trace(SessionEnded{id, session::word_of(reason), ephemerals});
   }
+  note_members(entry->index, applied);
   if (const auto waiter = pending_.take(entry->index)) {
     deliver(reply_of(waiter->connection, waiter->request, std::move(applied.outcome)));
   }
@@ -388,8 +400,10 @@ void Node::follow_role() {
     service_base_ms_ = state_.service_ms();
     mono_base_ms_ = now_.mono_ms;
     if (state_.cluster().empty() && !options_.cluster.empty()) {
-      propose(Bootstrap{options_.cluster, {{options_.raft.id, options_.disk_id}}});
+      propose(bootstrap_of_all());
     }
+    tell_replacements();
+    desk_.are_records_due = true;
     wants_turn_ = true;
     return;
   }
