@@ -28,6 +28,10 @@ class Progress {
   [[nodiscard]] Index match() const noexcept { return match_; }
   [[nodiscard]] Index next() const noexcept { return next_; }
   [[nodiscard]] std::size_t in_flight() const noexcept { return in_flight_.size(); }
+  // Did it ever answer? Without that, replied_at is when the leader began to count.
+  [[nodiscard]] bool is_heard() const noexcept {
+    return match_ != Index() || acknowledged_sent_at != kNever;
+  }
   // May a request with entries leave now?
   [[nodiscard]] bool can_send(std::size_t in_flight_max) const noexcept;
 

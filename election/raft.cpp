@@ -217,6 +217,9 @@ void Raft::compact(Index index) { impl_->compact(index); }
 std::variant<Proposed, ChangeError> Raft::change(Membership target) {
   return impl_->change(std::move(target));
 }
+void Raft::set_replacements(std::vector<Replacement> replacements) {
+  impl_->replacements = std::move(replacements);
+}
 std::optional<TransferError> Raft::transfer(MemberId to) { return impl_->transfer(to); }
 void Raft::peer_down(MemberId peer) { impl_->peer_down(peer); }
 void Raft::snapshot_installed(SnapshotMark mark, const Membership& membership) {
@@ -239,7 +242,8 @@ std::vector<Raft::Peer> Raft::peers() const {
   for (const auto& [id, progress] : impl_->members) {
     peers.push_back({id, progress.match(),
                      progress.replied_at >= impl_->now - 2 * impl_->options.election_timeout_ms,
-                     progress.state() == Progress::State::snapshot});
+                     progress.state() == Progress::State::snapshot,
+                     progress.is_heard() ? impl_->now - progress.replied_at : -1});
   }
   return peers;
 }

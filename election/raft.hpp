@@ -82,6 +82,10 @@ struct Restored {
   std::vector<SharedEntry> entries;  // Contiguous, from snapshot.index + 1 on (may be empty).
 };
 
+struct Replacement {
+  MemberId standby;
+  MemberId replaces;
+};
 struct Proposed {
   Term term;
   Index index;
@@ -121,6 +125,9 @@ class Raft {
   // Changes who is in the ensemble, by joint consensus (thesis, section 4.3). `target` is not
   // joint; the joint configuration is left by itself. Returns where the change stands in the log.
   [[nodiscard]] std::variant<Proposed, ChangeError> change(Membership target);
+  // Whom the promotion of a standby lets go, in the same joint change. What was told before is
+  // forgotten; who is not in the ensemble (any more) is passed over.
+  void set_replacements(std::vector<Replacement> replacements);
   // Hands leadership to a voter (section 3.10): proposals are refused until it took over or the
   // election time-out has passed. None: it was accepted (also when it leads already).
   [[nodiscard]] std::optional<TransferError> transfer(MemberId to);
@@ -156,6 +163,7 @@ class Raft {
     Index match;
     bool is_active = false;  // Heard within two election time-outs.
     bool needs_snapshot = false;
+    std::int64_t heard_ms = -1;  // Ago; -1: never since this member leads.
   };
   [[nodiscard]] std::vector<Peer> peers() const;
   // When tick() is wanted next.

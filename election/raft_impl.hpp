@@ -113,6 +113,7 @@ struct Raft::Impl {
   void track_members();
   void settle_membership();
   void tick_standbys();
+  [[nodiscard]] Membership promoted(MemberId standby) const;
   void leave_leadership();
 
   // ---- raft_read.cpp
@@ -185,6 +186,7 @@ struct Raft::Impl {
   std::size_t uncommitted_bytes = 0;
   bool is_membership_open = false;  // A change may be under way: see settle_membership().
   ReadQueue reads;
+  std::vector<Replacement> replacements;
   MemberId transferee;
   std::int64_t transfer_deadline = 0;
   bool is_lease_spent = false;  // TimeoutNow left: promises made to this term bind nobody any more.

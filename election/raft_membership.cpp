@@ -134,14 +134,26 @@ void Raft::Impl::tick_standbys() {
     if (is_stable && !ready_one) ready_one = id;
   }
   if (!ready_one) return;
-  auto target = membership();
-  std::erase(target.standbys, ready_one);
-  target.voters.push_back(ready_one);
-  std::sort(target.voters.begin(), target.voters.end());
   // Not now if another change is under way; the next tick asks again.
-  if (std::holds_alternative<Proposed>(change(std::move(target)))) {
+  if (std::holds_alternative<Proposed>(change(promoted(ready_one)))) {
     note(Note::Level::info, fmt::format("standby {} is promoted", ready_one));
   }
+}
+
+// Whom it replaces leaves in the same joint change, so that the voters never are more, nor fewer,
+// than before.
+Membership Raft::Impl::promoted(MemberId standby) const {
+  auto target = membership();
+  for (const auto& [id, old] : replacements) {
+    if (id != standby || old == standby) continue;
+    std::erase(target.voters, old);
+    std::erase(target.observers, old);
+    std::erase(target.standbys, old);
+  }
+  std::erase(target.standbys, standby);
+  target.voters.push_back(standby);
+  std::sort(target.voters.begin(), target.voters.end());
+  return target;
 }
 
 void Raft::Impl::leave_leadership() {

@@ -217,6 +217,7 @@ void take(Reader& in, CloseSession& op);
 void take(Reader& in, ExpireSessions& op);
 void take(Reader& in, Reap& op);
 void take(Reader& in, Bootstrap& op);
+void take(Reader& in, SetMember& op);
 
 // Fills the alternative `index` of a variant by its take(); false when there is none such.
 template <class Variant, std::size_t I = 0>
@@ -331,23 +332,25 @@ void take(Reader& in, Reap& op) {
   for (std::size_t i = 0; i < n && in.ok(); ++i) op.paths.emplace_back(in.bytes());
 }
 
+void take_record(Reader& in, MemberRecord& record) {
+  if (!decode(in.bytes(), record)) in.fail();
+}
+
 void put(Writer& out, const Bootstrap& op) {
   out.bytes(op.cluster);
-  out.varint(op.disks.size());
-  for (const auto& disk : op.disks) {
-    out.id(disk.member);
-    out.u64(disk.disk_id);
-  }
+  out.varint(op.members.size());
+  for (const auto& record : op.members) out.bytes(encode(record));
+  out.bytes(election::encode(op.membership));
 }
 void take(Reader& in, Bootstrap& op) {
   op.cluster = in.bytes();
   const auto n = in.count();
-  for (std::size_t i = 0; i < n && in.ok(); ++i) {
-    auto& disk = op.disks.emplace_back();
-    disk.member = in.id<MemberId>();
-    disk.disk_id = in.u64();
-  }
+  for (std::size_t i = 0; i < n && in.ok(); ++i) take_record(in, op.members.emplace_back());
+  if (!election::decode(in.bytes(), op.membership)) in.fail();
 }
+
+void put(Writer& out, const SetMember& op) { out.bytes(encode(op.record)); }
+void take(Reader& in, SetMember& op) { take_record(in, op.record); }
 
 }  // namespace
 

@@ -13,6 +13,7 @@
 
 #include "coord/base/identity.hpp"
 #include "coord/base/ids.hpp"
+#include "coord/core/members.hpp"
 #include "coord/core/request.hpp"
 
 namespace coord::core {
@@ -27,20 +28,24 @@ struct Reap {
   std::vector<std::string> paths;
   friend bool operator==(const Reap&, const Reap&) = default;
 };
-// The first leader's first command: the cluster's identity, and each member's disk.
+// The first leader's first command: the cluster's identity, who its members are and where. It comes
+// before every change of the ensemble.
 struct Bootstrap {
-  struct Disk {
-    MemberId member;
-    std::uint64_t disk_id = 0;
-    friend bool operator==(const Disk&, const Disk&) = default;
-  };
   std::string cluster;  // A UUID in its text form.
-  std::vector<Disk> disks;
+  std::vector<MemberRecord> members;
+  // The ensemble that the founders began with: one that joins an old log learns it here. No voters:
+  // not told.
+  election::Membership membership;
   friend bool operator==(const Bootstrap&, const Bootstrap&) = default;
+};
+// Proposed by a leader: of a new member before it is added, or what a member told of itself.
+struct SetMember {
+  MemberRecord record;
+  friend bool operator==(const SetMember&, const SetMember&) = default;
 };
 
 using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
-                             CloseSession, ExpireSessions, Reap, Bootstrap>;
+                             CloseSession, ExpireSessions, Reap, Bootstrap, SetMember>;
 
 inline constexpr std::uint8_t kCommandVersion = 1;
 

@@ -118,6 +118,7 @@ void Node::on(Disconnected& event) {
   pending_.drop_connection(id);
   limbo_.drop_connection(id);
   forwards_.drop_connection(id);
+  drop_waits_of(id);
   drop_waiting([id](const Waiting& waiting) {
     return std::visit([id](const auto& w) { return w.connection == id; }, waiting.what);
   });
@@ -153,6 +154,12 @@ void Node::on(PeerMessage& event) {
                              std::is_same_v<Body, TouchesConfirmed> ||
                              std::is_same_v<Body, DigestNote>) {
           on(message.from, std::move(body));
+        } else if constexpr (std::is_same_v<Body, AdminRequest>) {
+          on_admin(message.from, body);
+        } else if constexpr (std::is_same_v<Body, AdminReply>) {
+          on_admin(body);
+        } else if constexpr (std::is_same_v<Body, ClusterNote>) {
+          on_note(std::move(body));
         }
       },
       message.body);
@@ -162,6 +169,7 @@ void Node::on(PeerUp& event) {
   links_[event.member] = event;
   // What was asked on an earlier link may be lost.
   if (event.member == raft_.leader()) confirming_term_ = Term();
+  desk_.are_records_due = true;
 }
 
 void Node::on(PeerDown& event) {
@@ -323,6 +331,7 @@ Effects Node::take_effects() {
   wants_turn_ = false;
   follow_role();
   propose_due();
+  step_cluster();
   if (!read_batch_.empty()) {
     last_read_ = last_read_.next();
     granted_wait_.push_back({last_read_, std::exchange(read_batch_, {})});
@@ -417,6 +426,7 @@ void Node::apply(const election::SharedEntry& entry) {
     end_watches_of(id);
     trace_.trace(SessionEnded{id, session::word_of(reason), ephemerals});
   }
+  note_members(entry->index, applied);
   if (const auto waiter = pending_.take(entry->index)) {
     deliver(reply_of(waiter->connection, waiter->request, std::move(applied.outcome)));
   } else {
@@ -452,8 +462,10 @@ void Node::begin_leadership() {
   service_base_ms_ = state_.service_ms();
   mono_base_ms_ = now_.mono_ms;
   if (state_.cluster().empty() && !options_.cluster.empty()) {
-    propose(first_records());
+    propose(bootstrap_of_all());
   }
+  tell_replacements();
+  desk_.are_records_due = true;
   wants_turn_ = true;
 }
 

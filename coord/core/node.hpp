@@ -25,6 +25,7 @@
 
 #include "coord/base/limits.hpp"
 #include "coord/base/trace.hpp"
+#include "coord/core/cluster_desk.hpp"
 #include "coord/core/effects.hpp"
 #include "coord/core/pending.hpp"
 #include "coord/core/retention.hpp"
@@ -58,6 +59,10 @@ struct NodeOptions {
   RetentionPolicy retention;
   std::string cluster;        // The UUID that a first leader proposes.
   std::uint64_t disk_id = 0;  // Of this member's disk.
+  std::string http;           // Where clients reach this member: HOST:PORT.
+  std::string zookeeper;      // Empty: it does not serve that protocol.
+  // Where the founders listen for each other, as in --members. The records tell of later ones.
+  std::vector<std::pair<MemberId, std::string>> members;
 };
 
 // What recovery hands to a new Node.
@@ -83,6 +88,7 @@ class Node {
   [[nodiscard]] std::size_t watch_count() const noexcept { return hub_.size(); }
   [[nodiscard]] std::size_t pending_count() const noexcept;
   [[nodiscard]] Status status() const;
+  [[nodiscard]] ClusterView cluster_view() const;
   // Serves this member as it should? `why` is for people when not.
   [[nodiscard]] bool is_ready(std::string& why) const;
 
@@ -129,7 +135,6 @@ class Node {
   void begin_leadership();
   void end_leadership();
   void maybe_checkpoint();
-  [[nodiscard]] Bootstrap first_records() const;  // node_links.cpp
   void expire_waiting();
   template <class Predicate>
   void drop_waiting(Predicate is_gone);
@@ -224,6 +229,32 @@ class Node {
   void state_of_watch(WatchKey key, WatchState::Kind kind, Zxid revision);
   void forget_watch(WatchKey key);
 
+  // CLUSTER, node_cluster.cpp: records of the members, what is told of them, and their changes.
+  [[nodiscard]] MemberRecord known_of(MemberId id) const;
+  [[nodiscard]] Bootstrap bootstrap_of_all() const;
+  void propose_records();
+  [[nodiscard]] ClusterNote note_of_all() const;
+  void tell_cluster();
+  void on_note(ClusterNote&& note);
+  [[nodiscard]] std::vector<MemberHealth> health_of(const ClusterNote& note) const;
+  [[nodiscard]] MemberView view_of_member(MemberId id, const ClusterNote& note,
+                                          const std::vector<MemberHealth>* health,
+                                          std::int64_t age_ms) const;
+  void change_members(Request&& request);
+  void on_admin(MemberId from, const AdminRequest& ask);
+  void on_admin(const AdminReply& reply);
+  void look_after_waits();
+  void drop_waits_of(ConnectionId connection);
+  void judge(ClusterDesk::Asker asker, MembershipOp op, std::int64_t deadline_ms);
+  void hand_over(const ClusterDesk::Asker& asker, MemberId to);
+  void propose_change();
+  void finish_change(Code code, std::string detail);
+  void answer(const ClusterDesk::Asker& asker, Code code, std::string detail,
+              const ClusterPlan& view);
+  void step_cluster();
+  void note_members(Index index, const Applied& applied);
+  void tell_replacements();
+
   NodeOptions options_;
   TraceSink& trace_;
   StateMachine state_;
@@ -277,6 +308,7 @@ class Node {
   std::int64_t digest_sent_ms_ = 0;
   Index diverged_at_;
 
+  ClusterDesk desk_;
   std::optional<Index> recycle_;
   Index checkpointed_;
   Index previous_checkpoint_;

@@ -16,7 +16,7 @@ constexpr std::size_t kStreamsMax = 10'000;
 // What clients may ask for. The rest is proposed by leaders alone.
 bool is_of_client(const WriteOp& op) noexcept {
   return !std::holds_alternative<ExpireSessions>(op) && !std::holds_alternative<Reap>(op) &&
-         !std::holds_alternative<Bootstrap>(op);
+         !std::holds_alternative<Bootstrap>(op) && !std::holds_alternative<SetMember>(op);
 }
 
 }  // namespace

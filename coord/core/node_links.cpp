@@ -6,19 +6,6 @@
 
 namespace coord::core {
 
-// The first leader's first command: the disks of all whom it has met.
-Bootstrap Node::first_records() const {
-  Bootstrap first{options_.cluster, {{options_.raft.id, options_.disk_id}}};
-  for (const auto& [id, link] : links_) {
-    if (link.disk_id != 0 && raft_.membership().contains(id)) {
-      first.disks.push_back({id, link.disk_id});
-    }
-  }
-  std::sort(first.disks.begin(), first.disks.end(),
-            [](const auto& a, const auto& b) { return a.member < b.member; });
-  return first;
-}
-
 void Node::on(StepDown& /*event*/) { hand_over(); }
 
 void Node::hand_over() {

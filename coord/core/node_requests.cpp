@@ -41,6 +41,7 @@ void Node::refuse(const Request& request, Code code, std::string detail) {
   reply.code = code;
   reply.detail = std::move(detail);
   reply.leader = raft_.leader();
+  if (const auto* record = state_.member(reply.leader)) reply.leader_http = record->http;
   deliver(std::move(reply));
 }
 
@@ -241,7 +242,13 @@ void Node::read(Request&& request) {
     deliver(std::move(reply));
     return;
   }
+  if (std::holds_alternative<GetCluster>(request.op)) {
+    reply.result = cluster_view();
+    deliver(std::move(reply));
+    return;
+  }
   if (is_diverged()) return refuse_diverged(request);
+  if (is_membership_op(request.op)) return change_members(std::move(request));
   const auto deadline = now_.mono_ms + request.timeout_ms;
   if (keep != nullptr || request.consistency == Consistency::linearizable) {
     wait_for_grant({std::move(request), deadline});

@@ -177,6 +177,30 @@ void read(Reader& in, SnapshotChunk& m) {
   m.bytes = in.bytes();
 }
 
+void write(Writer& out, const AdminRequest& m) {
+  out.id(m.term);
+  out.u64(m.token);
+  out.bytes(m.bytes);
+}
+void read(Reader& in, AdminRequest& m) {
+  m.term = in.id<Term>();
+  m.token = in.u64();
+  m.bytes = in.bytes();
+}
+
+void write(Writer& out, const AdminReply& m) {
+  out.u64(m.token);
+  out.u8(static_cast<std::uint8_t>(m.code));
+  out.bytes(m.detail);
+  out.bytes(m.bytes);
+}
+void read(Reader& in, AdminReply& m) {
+  m.token = in.u64();
+  m.code = read_code(in);
+  m.detail = in.bytes();
+  m.bytes = in.bytes();
+}
+
 // The number of a body on the wire is its place in the variant: append only. Raft's own messages,
 // the first, keep their own form.
 template <std::size_t Place = 1>

@@ -96,8 +96,23 @@ struct SnapshotChunk {
   bool is_last = false;
 };
 
-using PeerBody = std::variant<election::Body, Forward, ForwardRefused, Touches, TouchesConfirmed,
-                              DigestNote, ClusterNote, SnapshotPull, SnapshotChunk>;
+// A change of the ensemble that an operator asked of a follower, an encoded MembershipOp; the
+// follower keeps the client's request under `token` until the answer, its deadline or a new term.
+struct AdminRequest {
+  Term term;
+  std::uint64_t token = 0;
+  std::string bytes;
+};
+struct AdminReply {
+  std::uint64_t token = 0;
+  Code code = Code::ok;
+  std::string detail;
+  std::string bytes;  // An encoded ClusterPlan.
+};
+
+using PeerBody =
+    std::variant<election::Body, Forward, ForwardRefused, Touches, TouchesConfirmed, DigestNote,
+                 ClusterNote, SnapshotPull, SnapshotChunk, AdminRequest, AdminReply>;
 
 struct Message {
   MemberId from;

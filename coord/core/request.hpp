@@ -213,10 +213,44 @@ struct ListSessions {
   std::size_t limit = 1000;
 };
 struct GetStatus {};
+// What this member knows of the cluster: the leader what it sees, the others what it told last.
+struct GetCluster {};
+
+// ---- who is in the ensemble: asked of any member by an operator, done by the leader
+
+enum class MemberRole : std::uint8_t { voter = 1, observer = 2, standby = 3 };
+// A member that starts empty. A standby is promoted by itself once it has caught up; with
+// `replaces` that promotion lets the other one go.
+struct AddMember {
+  MemberId id;
+  std::string peer;  // HOST:PORT.
+  MemberRole role = MemberRole::standby;
+  MemberId replaces;  // None: nobody.
+  bool is_dry_run = false;
+  friend bool operator==(const AddMember&, const AddMember&) = default;
+};
+struct ChangeMember {
+  MemberId id;
+  MemberRole role = MemberRole::voter;
+  bool is_dry_run = false;
+  friend bool operator==(const ChangeMember&, const ChangeMember&) = default;
+};
+struct RemoveMember {
+  MemberId id;
+  bool is_dry_run = false;
+  friend bool operator==(const RemoveMember&, const RemoveMember&) = default;
+};
+// None: to the voter that has most of the log. Answered once that one leads.
+struct TransferLeader {
+  MemberId to;
+  friend bool operator==(const TransferLeader&, const TransferLeader&) = default;
+};
+using MembershipOp = std::variant<AddMember, ChangeMember, RemoveMember, TransferLeader>;
 
 using Operation = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
                                CloseSession, Keepalive, Get, GetChildren, Walk, GetHistory,
-                               GetChanges, GetAcl, GetQuota, GetSession, ListSessions, GetStatus>;
+                               GetChanges, GetAcl, GetQuota, GetSession, ListSessions, GetStatus,
+                               GetCluster, AddMember, ChangeMember, RemoveMember, TransferLeader>;
 
 struct SessionCredential {
   SessionId id;
@@ -346,10 +380,43 @@ struct Status {
   bool is_ready = false;
   std::int64_t uptime_ms = 0;
 };
+// What GET /v1/cluster shows of one member.
+struct MemberView {
+  MemberId id;
+  std::string role;   // "voter", "observer", "standby", "leaving".
+  std::string state;  // "leader", "ready", "behind", "down", "unknown".
+  std::string peer;
+  std::string http;
+  std::string zookeeper;
+  MemberId replaces;
+  Index applied;  // What it has synced, as far as the leader knows; of itself what it applied.
+  std::uint64_t lag = 0;
+  std::int64_t heard_ms = -1;  // Ago; -1: not known, or never.
+};
+struct ClusterView {
+  std::string cluster;  // UUID.
+  Term term;
+  MemberId leader;
+  std::vector<MemberView> members;  // Sorted by id.
+  std::size_t voters = 0;
+  std::size_t quorum = 0;
+  std::size_t failures_tolerated = 0;  // Beyond those who are down.
+  std::int64_t age_ms = 0;             // Of what the leader told; -1: it told nothing yet.
+  std::vector<std::string> warnings;
+};
+// What the ensemble is (or would be) after a change.
+struct ClusterPlan {
+  std::size_t voters = 0;
+  std::size_t quorum = 0;
+  std::size_t failures_tolerated = 0;
+  std::vector<std::string> warnings;
+  friend bool operator==(const ClusterPlan&, const ClusterPlan&) = default;
+};
 
-using ResultValue = std::variant<std::monostate, Written, NodeValue, ChildList, WalkList,
-                                 HistoryList, AclView, QuotaView, TxnResult, SessionOpened,
-                                 KeepaliveResult, SessionView, SessionList, Status>;
+using ResultValue =
+    std::variant<std::monostate, Written, NodeValue, ChildList, WalkList, HistoryList, AclView,
+                 QuotaView, TxnResult, SessionOpened, KeepaliveResult, SessionView, SessionList,
+                 Status, ClusterView, ClusterPlan>;
 
 struct Reply {
   ConnectionId connection;
@@ -364,6 +431,7 @@ struct Reply {
   Zxid oldest;                         // With compacted.
   std::optional<session::EndReason> end_reason;  // With session_expired, when it is known.
   MemberId leader;                               // With no_leader and the like, when it is known.
+  std::string leader_http;                       // Where clients reach it, when that is known.
   bool was_applied_before = false;  // The answer of an earlier request with the same key.
   ResultValue result;               // monostate unless ok (or a failed Txn: its TxnResult).
 };

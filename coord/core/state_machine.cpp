@@ -12,11 +12,9 @@
 namespace coord::core {
 namespace {
 
-// Keys of Table::meta and Table::members.
+// Keys of Table::meta.
 constexpr std::string_view kServiceTime = "service";
 constexpr std::string_view kNextNode = "next-node";
-constexpr std::string_view kMembership = "membership";
-constexpr std::string_view kCluster = "cluster";
 // How many entries one apply() lets go from the retry window: more than it can add.
 constexpr std::size_t kRetryTrimStep = 4;
 
@@ -54,26 +52,6 @@ StateMachine::StateMachine(StateLimits limits)
   tree_.put_all(dirty_);  // A fresh tree's own nodes belong into the first checkpoint.
 }
 
-void StateMachine::set_membership(election::Membership membership) {
-  COORD_CHECK(!applied_, "the first membership comes before any entry");
-  put_member_record(kMembership, election::encode(membership));
-  membership_ = std::move(membership);
-}
-
-void StateMachine::put_member_record(std::string_view key, std::string bytes) {
-  auto at =
-      std::lower_bound(member_records_.begin(), member_records_.end(), key,
-                       [](const auto& record, std::string_view k) { return record.first < k; });
-  if (at != member_records_.end() && at->first == key) {
-    member_digest_ -= record_hash(Table::members, key, at->second);
-    at->second = bytes;
-  } else {
-    member_records_.emplace(at, std::string(key), bytes);
-  }
-  member_digest_ += record_hash(Table::members, key, bytes);
-  dirty_.put(Table::members, key, std::move(bytes));
-}
-
 std::uint64_t StateMachine::digest() const noexcept {
   return tree_.digest() + sessions_.digest() + retry_.digest() + member_digest_;
 }
@@ -97,8 +75,7 @@ Applied StateMachine::apply(const election::LogEntry& entry) {
       election::Membership membership;
       COORD_CHECK(election::decode(entry.payload, membership), "a committed membership decodes",
                   entry.index);
-      membership_ = std::move(membership);
-      put_member_record(kMembership, entry.payload);
+      enter_membership(std::move(membership));
       break;
     }
     case election::EntryKind::no_op:
@@ -108,6 +85,7 @@ Applied StateMachine::apply(const election::LogEntry& entry) {
   applied_term_ = entry.term;
   Applied applied;
   applied.outcome.revision = zxid;
+  applied.are_members_changed = entry.kind == election::EntryKind::membership;
   return applied;
 }
 
@@ -199,17 +177,12 @@ void StateMachine::run(Zxid zxid, const Command& command, Applied& applied) {
                    });
                  },
                  [&](const Bootstrap& op) {
-                   if (!cluster_.empty()) return;  // The first one counts.
-                   cluster_ = op.cluster;
-                   std::string bytes;
-                   Writer out(bytes);
-                   out.bytes(op.cluster);
-                   out.varint(op.disks.size());
-                   for (const auto& disk : op.disks) {
-                     out.id(disk.member);
-                     out.u64(disk.disk_id);
-                   }
-                   put_member_record(kCluster, std::move(bytes));
+                   bootstrap(op);
+                   applied.are_members_changed = true;
+                 },
+                 [&](const SetMember& op) {
+                   outcome = set_member(op);
+                   applied.are_members_changed = true;
                  },
                  mutate},
       command.op);
@@ -321,18 +294,8 @@ std::string StateMachine::load(Table table, std::string_view key, std::string_vi
       return sessions_.load(table, key, bytes);
     case Table::retry:
       return retry_.load(key, bytes);
-    case Table::members: {
-      Reader in(bytes);
-      if (key == kMembership && !election::decode(bytes, membership_)) {
-        return "the membership record is malformed";
-      }
-      if (key == kCluster) {
-        cluster_ = in.bytes();
-        if (!in.ok()) return "the cluster record is malformed";
-      }
-      put_member_record(key, std::string(bytes));
-      return {};
-    }
+    case Table::members:
+      return load_member(key, bytes);
     case Table::changes:
     case Table::change_paths:
       return {};

@@ -21,6 +21,7 @@
 #include "coord/base/records.hpp"
 #include "coord/core/checkpoint.hpp"
 #include "coord/core/command.hpp"
+#include "coord/core/members.hpp"
 #include "coord/core/outcome.hpp"
 #include "election/entry.hpp"
 #include "election/membership.hpp"
@@ -49,6 +50,7 @@ struct Applied {
   znode::SharedBatch batch;  // Null when no node changed.
   std::vector<SessionId> opened;
   std::vector<Ended> ended;
+  bool are_members_changed = false;  // Records or roles.
 };
 
 class StateMachine {
@@ -71,6 +73,9 @@ class StateMachine {
   [[nodiscard]] std::int64_t service_ms() const noexcept { return service_ms_; }
   [[nodiscard]] const std::string& cluster() const noexcept { return cluster_; }
   [[nodiscard]] const election::Membership& membership() const noexcept { return membership_; }
+  // Of everybody who is or was a member, sorted by id.
+  [[nodiscard]] const std::vector<MemberRecord>& members() const noexcept { return members_; }
+  [[nodiscard]] const MemberRecord* member(MemberId id) const noexcept;
   [[nodiscard]] const StateLimits& limits() const noexcept { return limits_; }
   [[nodiscard]] std::uint64_t digest() const noexcept;
 
@@ -93,6 +98,11 @@ class StateMachine {
   [[nodiscard]] static bool holds_fences(const Command& command, Outcome& outcome);
   void record_changes(const znode::ChangeBatch& batch);
   void put_member_record(std::string_view key, std::string bytes);
+  void bootstrap(const Bootstrap& op);
+  Outcome set_member(const SetMember& op);
+  void put_member(MemberRecord record);
+  void enter_membership(election::Membership membership);
+  std::string load_member(std::string_view key, std::string_view bytes);
   znode::SharedBatch commit_tree(Zxid zxid, std::int64_t wall_ms);
 
   // One for each operation: the outcome of it inside an open transaction of the tree.
@@ -120,6 +130,7 @@ class StateMachine {
   std::int64_t service_ms_ = 0;
   std::string cluster_;
   election::Membership membership_;
+  std::vector<MemberRecord> members_;                                // Sorted by id.
   std::uint64_t member_digest_ = 0;                                  // Of Table::members.
   std::vector<std::pair<std::string, std::string>> member_records_;  // Sorted by key; few.
 };

@@ -476,7 +476,7 @@ void Model::run(const core::Command& command, ModelEntry& entry) {
                             if (node.touched_ms + wait <= service_ms_) erase(path);
                           }
                         },
-                        [](const core::Bootstrap&) {},
+                        [](const core::Bootstrap&) {}, [](const core::SetMember&) {},
                         [&](const core::SetQuota&) { COORD_CHECK(false, "no client sets quotas"); },
                         [&](const auto& op) {
                           if (command.session && !sessions_.contains(command.session)) {

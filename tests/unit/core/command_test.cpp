@@ -40,7 +40,11 @@ std::vector<WriteOp> every_operation() {
       CloseSession{SessionId(9), session::EndReason::killed},
       ExpireSessions{{SessionId(1), SessionId(UINT64_MAX)}},
       Reap{{"/a", "/b/c"}},
-      Bootstrap{"6b0c-uuid", {{MemberId(1), 77}, {MemberId(2), UINT64_MAX}}},
+      Bootstrap{"6b0c-uuid",
+                {{MemberId(1), 77, "a:1", "a:2", "a:3", {}, false},
+                 {MemberId(2), UINT64_MAX, "", "", "", MemberId(1), true}},
+                {{MemberId(1)}, {}, {MemberId(2)}, {}}},
+      SetMember{{MemberId(4), 9, "d:1", "d:2", "", MemberId(2), false}},
   };
 }
 

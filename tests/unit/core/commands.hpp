@@ -131,6 +131,15 @@ class CommandSource {
     for (auto n = prng_.below(3); n > 0; --n) txn.otherwise.push_back(txn_op(zxid));
     return txn;
   }
+  MemberRecord member() {
+    MemberRecord record;
+    record.id = MemberId(prng_.below(5));
+    if (prng_.chance(1, 2)) record.disk_id = prng_.below(3);
+    if (prng_.chance(1, 2)) record.peer = "a:1";
+    if (prng_.chance(1, 2)) record.http = "a:2";
+    record.replaces = MemberId(prng_.below(4));
+    return record;
+  }
   WriteOp op(const std::vector<SessionId>& sessions, std::uint64_t zxid) {
     switch (prng_.below(14)) {
       case 0:
@@ -171,8 +180,9 @@ class CommandSource {
       }
       case 12:
         if (prng_.chance(1, 4)) {
-          return Bootstrap{"6b0c", {{MemberId(1), prng_.next()}, {MemberId(2), prng_.next()}}};
+          return Bootstrap{"6b0c", {member(), member()}, {}};
         }
+        if (prng_.chance(1, 4)) return SetMember{member()};
         [[fallthrough]];
       default: {
         Put op;

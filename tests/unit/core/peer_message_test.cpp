@@ -26,7 +26,9 @@ std::vector<Message> one_of_each() {
           wrap(DigestNote{Index(1024), 0xdeadbeef}),
           wrap(ClusterNote{Term(4), Index(9), {{MemberId(2), Index(8), -1, true}}}),
           wrap(SnapshotPull{{Index(5), Term(2)}, 100, 3}),
-          wrap(SnapshotChunk{3, {Index(5), Term(2)}, 100, std::string(10'000, 'x'), true})};
+          wrap(SnapshotChunk{3, {Index(5), Term(2)}, 100, std::string(10'000, 'x'), true}),
+          wrap(AdminRequest{Term(4), 1ULL << 60, "operation"}),
+          wrap(AdminReply{9, Code::quorum_at_risk, "why", "plan"})};
 }
 
 TEST(PeerMessage, comes_back_alike_for_every_kind) {

@@ -358,9 +358,9 @@ TEST(StateMachine, TheEndOfASessionTakesItsEphemeralsInOneRevision) {
 
 TEST(StateMachine, TheFirstBootstrapCounts) {
   Machine machine;
-  machine.run(Bootstrap{"one", {{MemberId(1), 5}}});
+  machine.run(Bootstrap{"one", {{MemberId(1), 5, "", "", "", {}, false}}, {}});
   const auto digest = machine.state.digest();
-  machine.run(Bootstrap{"two", {}});
+  machine.run(Bootstrap{"two", {}, {}});
   EXPECT_EQ(machine.state.cluster(), "one");
   EXPECT_EQ(machine.state.digest(), digest);
 }
