@@ -48,6 +48,11 @@ core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
   options.retention = config.retention;
   options.cluster = random_uuid();
   options.disk_id = disk;
+  options.http = config.advertise_http.empty()
+                     ? fmt::format("{}:{}", config.http.host, config.http.port)
+                     : config.advertise_http;
+  options.zookeeper = config.advertise_zookeeper;
+  for (const auto& member : config.members) options.members.emplace_back(member.id, member.peer);
   return options;
 }
 

@@ -391,6 +391,11 @@ void Node::maybe_checkpoint() {
   if (is_due && !dirty.empty()) checkpoint_under_way_ = index_of(state_.applied());
 }
 
+bool Node::is_store_late() const noexcept {
+  return is_checkpointing_ && (state_.dirty().bytes() >= options_.checkpoint.bytes_max / 4 * 3 ||
+                               state_.dirty().size() >= options_.checkpoint.records_max / 4 * 3);
+}
+
 bool Node::is_backlogged() const noexcept {
   const auto& policy = options_.checkpoint;
   return is_checkpointing_ &&

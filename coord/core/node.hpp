@@ -85,6 +85,8 @@ class Node {
   [[nodiscard]] const election::Raft& raft() const noexcept { return raft_; }
   [[nodiscard]] const watch::History& history() const noexcept { return history_; }
   [[nodiscard]] Index checkpointed() const noexcept { return checkpointed_; }
+  // The checkpoint under way should end: soon writes will have to wait for it.
+  [[nodiscard]] bool is_store_late() const noexcept;
   [[nodiscard]] std::size_t watch_count() const noexcept { return hub_.size(); }
   [[nodiscard]] std::size_t pending_count() const noexcept;
   [[nodiscard]] Status status() const;
