@@ -31,6 +31,7 @@ class Place final : public Ports, public TraceSink {
   bool adopts = true;                   // An exchange is reported.
   std::size_t snapshot_bytes = 0;       // Read for others.
   sim::ModelStore store;
+  [[nodiscard]] MemberId id() const { return id_; }
 
   void start(const Tick& now) {
     StateLoader loader(options_limits_);
@@ -179,8 +180,9 @@ class Place final : public Ports, public TraceSink {
 
 class NodeSnapshot : public ::testing::Test {
  protected:
-  NodeSnapshot() {
+  explicit NodeSnapshot(std::uint64_t bytes_per_second = 64 << 20) {
     NodeOptions options;
+    options.snapshots.bytes_per_second = bytes_per_second;
     options.cluster = "6b0c";
     options.raft.log_tail_entries = 0;
     options.checkpoint.interval_ms = 100;
@@ -225,7 +227,7 @@ class NodeSnapshot : public ::testing::Test {
           auto message = std::move(one->out.front());
           one->out.pop_front();
           auto& to = place(message.to.value());
-          if (!to.is_up() || is_cut_) continue;
+          if (!to.is_up() || message.to == cut_ || message.from == cut_) continue;
           // Over the wire, as the members would.
           Message read;
           ASSERT_TRUE(decode(encode(message), read));
@@ -270,7 +272,7 @@ class NodeSnapshot : public ::testing::Test {
   }
 
   Tick now_{1'000, 1'700'000'000'000};
-  bool is_cut_ = false;
+  MemberId cut_;  // Nothing reaches it, nothing leaves it.
   std::uint64_t last_request_ = 0;
   std::vector<std::unique_ptr<Place>> places_;
 };
@@ -294,6 +296,123 @@ TEST_F(NodeSnapshot, a_member_that_was_away_for_too_long_installs_a_snapshot) {
   away.start(now_);
   run_for(1'000);
   EXPECT_TRUE(is_equal(away, leader()));
+}
+
+TEST_F(NodeSnapshot, a_damaged_piece_is_refused_and_the_snapshot_is_fetched_anew) {
+  auto& away = leave_one_behind();
+  forget_log();
+  int spoilt = 0;
+  leader().spoil = [&spoilt](Message& message) {
+    auto* chunk = std::get_if<SnapshotChunk>(&message.body);
+    if (chunk == nullptr || chunk->offset == 0 || spoilt > 0) return;
+    ++spoilt;
+    auto& byte = chunk->bytes[chunk->bytes.size() / 2];
+    byte = static_cast<char>(byte ^ 1);
+  };
+  away.start(now_);
+  run_for(5'000);
+  EXPECT_EQ(spoilt, 1);
+  EXPECT_TRUE(is_equal(away, leader()));
+}
+
+// Seven kilobytes a second: a transfer can be watched.
+class NodeSnapshotSlow : public NodeSnapshot {
+ protected:
+  NodeSnapshotSlow() : NodeSnapshot(7'000) {}
+};
+
+TEST_F(NodeSnapshotSlow, a_transfer_keeps_to_its_rate_and_goes_on_after_a_broken_link) {
+  auto& away = leave_one_behind();
+  forget_log();
+  const auto before = away.store.mark();
+  away.start(now_);
+  run_for(500);
+  const auto read = leader().snapshot_bytes;
+  EXPECT_GT(read, 700U);
+  EXPECT_LT(read, 7'000U);
+  cut_ = away.id();
+  run_for(5'000);
+  EXPECT_LE(leader().snapshot_bytes, read + 700);
+  // What came so far changes nothing.
+  ASSERT_EQ(away.store.mark().value().has_value(), before.value().has_value());
+  const auto size = leader().store.snapshot().value()->read(1 << 20).value().size();
+  cut_ = MemberId();
+  run_for(6'000);
+  EXPECT_TRUE(is_equal(away, leader()));
+  EXPECT_LE(leader().snapshot_bytes, size + 1'400) << "it began anew";
+}
+
+TEST_F(NodeSnapshotSlow, a_member_that_ends_in_the_middle_has_its_old_state_and_begins_anew) {
+  auto& away = leave_one_behind();
+  forget_log();
+  away.start(now_);
+  run_for(500);
+  const auto applied = away.node().state().applied();
+  away.stop();
+  away.start(now_);
+  EXPECT_EQ(away.node().state().applied(), applied);
+  run_for(8'000);
+  EXPECT_TRUE(is_equal(away, leader()));
+}
+
+TEST_F(NodeSnapshotSlow, the_log_after_a_snapshot_stays_while_it_is_on_its_way) {
+  auto& away = leave_one_behind();
+  forget_log();
+  away.start(now_);
+  run_for(300);
+  const auto first = leader().node().raft().first_index();
+  for (int i = 0; i < 20; ++i) {
+    put("/during" + std::to_string(i), "x");
+    run_for(100);
+  }
+  EXPECT_EQ(leader().node().raft().first_index(), first);
+  run_for(6'000);
+  EXPECT_TRUE(is_equal(away, leader()));
+  put("/late", "y");
+  run_for(500);
+  EXPECT_GT(leader().node().raft().first_index(), first);
+}
+
+TEST_F(NodeSnapshot, a_watch_misses_nothing_of_what_a_snapshot_skips) {
+  run_for(1'500);
+  put("/early", "1");
+  run_for(300);
+  auto& away = follower(0);
+  Subscribe subscribe;
+  subscribe.connection = ConnectionId(9);
+  subscribe.watch = WatchId(4);
+  subscribe.filter.paths = {"/"};
+  subscribe.filter.depth = watch::Depth::subtree;
+  subscribe.identities = {{"ip", "127.0.0.1"}};
+  subscribe.consistency = Consistency::local;
+  away.receive(std::move(subscribe));
+  run_for(100);
+  cut_ = away.id();
+  for (int i = 0; i < 40; ++i) put("/n" + std::to_string(i), std::string(100, 'v'));
+  forget_log();
+  cut_ = MemberId();
+  run_for(3'000);
+  ASSERT_GT(leader().snapshot_bytes, 0U);
+  put("/after", "3");
+  run_for(500);
+  std::vector<std::string> paths;
+  // The client asks for more as long as there is more.
+  for (int round = 0; round < 50 && (paths.empty() || paths.back() != "/after"); ++round) {
+    for (const auto& delivery : std::exchange(away.deliveries, {})) {
+      if (const auto* event = std::get_if<WatchEvent>(&delivery)) {
+        for (const auto& change : event->batch->changes) paths.push_back(change.path);
+      }
+      const auto* state = std::get_if<WatchState>(&delivery);
+      if (state != nullptr && state->kind == WatchState::Kind::more) {
+        away.receive(ResumeWatch{ConnectionId(9), WatchId(4)});
+      }
+    }
+    run_for(50);
+  }
+  std::vector<std::string> want;
+  for (int i = 0; i < 40; ++i) want.push_back("/n" + std::to_string(i));
+  want.insert(want.end(), {"/late", "/after"});
+  EXPECT_EQ(paths, want);
 }
 
 }  // namespace
