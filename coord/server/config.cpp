@@ -162,6 +162,20 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_flag("--check-config", check, "Checks the configuration, prints it and ends")
       ->configurable(false);
+  // Done once, by hand: they have no place in a file or in the environment.
+  auto* const back_up =
+      app.add_option("--backup", config.back_up, "Writes the data of a stopped member to this file")
+          ->configurable(false);
+  auto* const restore =
+      app.add_option("--restore", config.restore,
+                     "Makes an empty --data from a backup: a new cluster of one, --id, and ends")
+          ->configurable(false);
+  app.add_flag("--force-new-cluster", config.force_new_cluster,
+               "The quorum is lost for good: makes this data a new cluster of one and serves it")
+      ->configurable(false)
+      ->excludes(back_up)
+      ->excludes(restore);
+  back_up->excludes(restore);
   std::vector<std::string> flags = {"config"};
   const auto add = [&](const std::string& flag, auto& value, const std::string& help) {
     flags.push_back(flag);

@@ -73,6 +73,8 @@ class Cluster {
       inbox_.emplace_back(StoreAnswered{answer(read, store.reader())});
     }
     void recycle(Index up_to) override { recycled.push_back(up_to); }
+    void read_snapshot(SnapshotRead /*read*/) override { ADD_FAILURE() << "no snapshots here"; }
+    void write_snapshot(SnapshotWrite /*write*/) override { ADD_FAILURE() << "no snapshots here"; }
     // coord::TraceSink
     void trace(const TraceEvent& event) override { traces.push_back(event); }
 
