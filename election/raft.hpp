@@ -32,6 +32,20 @@ enum class Role : std::uint8_t { follower, pre_candidate, candidate, leader, obs
 
 [[nodiscard]] std::string_view word_of(Role role) noexcept;  // "follower", ...
 
+// What the simulator breaks on purpose, to know that it would find it. Never set elsewhere.
+enum class Defect : std::uint8_t {
+  none,
+  counts_earlier_terms,     // Commits entries of earlier terms by their copies.
+  cuts_on_append,           // A delayed append cuts what came after it.
+  commits_unverified,       // A follower takes over the leader's commit index as it is.
+  reads_before_own_commit,  // A new leader answers reads before it knows what is committed.
+  takes_earlier_round,      // Answers of one round count for a read that came later.
+  counts_the_union,         // One majority of both halves of a joint configuration.
+  changes_before_own_commit,
+  keeps_spent_lease,       // The lease goes on after the order to take over has left.
+  forgets_session_clocks,  // A new leader does not restart the time-outs of sessions.
+};
+
 struct Options {
   MemberId id;
   std::int64_t heartbeat_ms = 50;
@@ -57,6 +71,7 @@ struct Options {
   std::uint64_t seed = 1;
   bool pre_vote = true;
   bool check_quorum = true;
+  Defect defect = Defect::none;
 };
 
 // What recovery read from the disk.

@@ -86,6 +86,7 @@ struct Raft::Impl {
   Progress* heard(MemberId from, Term term, Index match);
   void advanced(Progress& progress, Index match);
   void tick_heartbeat();
+  [[nodiscard]] Index tellable(Index last) const noexcept;
   void send_heartbeat(MemberId to, Progress& progress, Index prev);
   void send_appends();
   void send_appends_to(MemberId to, Progress& progress);

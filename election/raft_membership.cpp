@@ -44,7 +44,9 @@ void Raft::Impl::forget_memberships() {
 std::variant<Proposed, ChangeError> Raft::Impl::change(Membership target) {
   if (state != State::leader) return ChangeError::not_leader;
   if (transferee) return ChangeError::transferring;
-  if (!has_own_commit()) return ChangeError::not_ready;
+  if (!has_own_commit() && options.defect != Defect::changes_before_own_commit) {
+    return ChangeError::not_ready;
+  }
   if (configurations.back().index > committed || membership().is_joint()) {
     return ChangeError::in_progress;
   }

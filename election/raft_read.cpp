@@ -15,7 +15,8 @@ bool Raft::Impl::has_own_commit() const noexcept {
 // A quorum promised to elect nobody else until promise_ms after it had the request; that is later
 // than promise_ms after the sending. Our clock may be slow and theirs fast.
 bool Raft::Impl::has_lease(std::int64_t now_ms) const noexcept {
-  if (!has_own_commit() || is_lease_spent) return false;
+  const bool is_spent = is_lease_spent && options.defect != Defect::keeps_spent_lease;
+  if (!has_own_commit() || is_spent) return false;
   const auto sent_at = quorum_value<std::int64_t>(membership(), [&](MemberId id) {
     if (id == options.id) return now_ms;
     const auto at = members.find(id);
@@ -59,7 +60,8 @@ void Raft::Impl::on(MemberId, const ReadIndexReply& reply) {
 
 // All reads that gathered since the last call share one round; it starts after all of them came.
 void Raft::Impl::start_reads() {
-  if (reads.has_waiting() && has_own_commit()) {
+  const bool may_read = has_own_commit() || options.defect == Defect::reads_before_own_commit;
+  if (reads.has_waiting() && may_read) {
     ++round;
     reads.start(round, committed);
     for (auto& [id, progress] : members) {
@@ -77,13 +79,15 @@ void Raft::Impl::confirm_reads() {
     const auto at = members.find(id);
     return at == members.end() ? 0 : at->second.acknowledged_round;
   });
-  reads.confirm(confirmed, [&](const ReadQueue::Asker& asker, Index index) {
-    if (asker.from) {
-      send(asker.from, ReadIndexReply{hard_state.term, asker.read, true, index});
-    } else {
-      ready.read_grants.push_back(ReadGrant{asker.read, true, index});
-    }
-  });
+  const bool is_early = options.defect == Defect::takes_earlier_round && confirmed > 0;
+  reads.confirm(is_early ? confirmed + 1 : confirmed,
+                [&](const ReadQueue::Asker& asker, Index index) {
+                  if (asker.from) {
+                    send(asker.from, ReadIndexReply{hard_state.term, asker.read, true, index});
+                  } else {
+                    ready.read_grants.push_back(ReadGrant{asker.read, true, index});
+                  }
+                });
 }
 
 void Raft::Impl::forward_reads() {

@@ -66,11 +66,19 @@ void Raft::Impl::on(MemberId from, const AppendRequest& request) {
   verified = std::max(verified, end);
   // Not the leader's commit index alone: behind what this term verified, the own log may still hold
   // entries of another leader (section 3.5, AppendEntries step 5).
-  commit_to(std::min(request.committed, verified));
+  const bool is_defective = options.defect == Defect::commits_unverified;
+  commit_to(std::min(request.committed, is_defective ? log.last_index() : verified));
   acknowledge(from, request);
 }
 
 void Raft::Impl::accept_entries(const AppendRequest& request) {
+  if (options.defect == Defect::cuts_on_append) {
+    const auto last = std::max(committed, request.prev_index);
+    if (last < log.last_index()) {
+      verified = std::min(verified, last);
+      cut_log(last.next());
+    }
+  }
   for (const auto& entry : request.entries) {
     if (entry->index <= committed) continue;
     // Only a real conflict cuts the log: a request that was delayed or repeated names entries that
@@ -248,6 +256,11 @@ void Raft::Impl::tick_heartbeat() {
   }
 }
 
+// What a message that ends at `last` says of the commit index.
+Index Raft::Impl::tellable(Index last) const noexcept {
+  return options.defect == Defect::commits_unverified ? committed : std::min(committed, last);
+}
+
 void Raft::Impl::send_heartbeat(MemberId to, Progress& progress, Index prev) {
   auto prev_term = log.term_of(prev);
   if (!prev_term) {
@@ -258,7 +271,7 @@ void Raft::Impl::send_heartbeat(MemberId to, Progress& progress, Index prev) {
   request.term = hard_state.term;
   request.prev_index = prev;
   request.prev_term = *prev_term;
-  request.committed = std::min(committed, prev);
+  request.committed = tellable(prev);
   request.round = round;
   request.sent_at_ms = now;
   progress.commit_sent = std::max(progress.commit_sent, request.committed);
@@ -281,8 +294,8 @@ void Raft::Impl::send_appends_to(MemberId to, Progress& progress) {
     send_entries(to, progress, *prev_term);
   }
   // Followers learn at once what is committed: their clients wait for it.
-  const Index tellable = std::min(committed, progress.next().previous());
-  if (progress.state() == Progress::State::replicate && progress.commit_sent < tellable) {
+  const Index known = std::min(committed, progress.next().previous());
+  if (progress.state() == Progress::State::replicate && progress.commit_sent < known) {
     send_heartbeat(to, progress, progress.next().previous());
   }
 }
@@ -302,7 +315,7 @@ void Raft::Impl::send_entries(MemberId to, Progress& progress, Term prev_term) {
     last = last.next();
   }
   log.copy(progress.next(), last, request.entries);
-  request.committed = std::min(committed, last);
+  request.committed = tellable(last);
   request.round = round;
   request.sent_at_ms = now;
   progress.commit_sent = std::max(progress.commit_sent, request.committed);
@@ -322,12 +335,19 @@ void Raft::Impl::send_snapshot(MemberId to, Progress& progress) {
 // Section 3.6.2: only entries of the own term are committed by counting; earlier ones with them.
 // The own share is what is synced here, not what is in memory (section 10.2.1).
 void Raft::Impl::maybe_commit() {
-  const Index index(quorum_value<std::uint64_t>(membership(), [&](MemberId id) {
+  auto united = options.defect == Defect::counts_the_union ? membership() : Membership();
+  for (const auto id : united.outgoing) {
+    if (!std::count(united.voters.begin(), united.voters.end(), id)) united.voters.push_back(id);
+  }
+  united.outgoing.clear();
+  const auto& electorate = united.voters.empty() ? membership() : united;
+  const Index index(quorum_value<std::uint64_t>(electorate, [&](MemberId id) {
     if (id == options.id) return unsynced.synced().value();
     const auto at = members.find(id);
     return at == members.end() ? 0 : at->second.match().value();
   }));
-  if (index <= committed || log.term_of(index) != hard_state.term) return;
+  const bool is_own = log.term_of(index) == hard_state.term;
+  if (index <= committed || !(is_own || options.defect == Defect::counts_earlier_terms)) return;
   commit_to(index);
 }
 

@@ -472,9 +472,12 @@ void Node::follow_role() {
 
 void Node::begin_leadership() {
   led_term_ = raft_.term();
-  // Every session gets one full timeout; service time goes on from where it stands.
-  state_.sessions().list(SessionId(), [this](const session::Session& session) {
-    expiry_.touch(session.id, session.ttl_ms, now_.mono_ms);
+  // Every session gets one full timeout; service time goes on from where it stands. What this
+  // member slept through before cost nobody anything.
+  hold_expiry_until_ms_ = 0;
+  const bool forgets = options_.raft.defect == election::Defect::forgets_session_clocks;
+  state_.sessions().list(SessionId(), [&](const session::Session& session) {
+    expiry_.touch(session.id, forgets ? 0 : session.ttl_ms, now_.mono_ms);
     return true;
   });
   service_base_ms_ = state_.service_ms();

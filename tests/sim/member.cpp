@@ -80,6 +80,7 @@ void Member::post_in(std::uint64_t process, std::function<void()> what) {
 
 void Member::receive(core::Event event) {
   if (!node_) return;
+  if (world_.mutant() != Mutant::none) mutate(event);
   inbox_.push_back(std::move(event));
   schedule_turn();
 }
@@ -154,6 +155,7 @@ void Member::send_after_persist(std::vector<core::Message> messages) {
 void Member::write_gathered() {
   COORD_CHECK(!under_way_, "one sync is under way at a time");
   world_.witness().on_written(*this, gathered_.batch);
+  if (world_.mutant() != Mutant::none) mutate(gathered_.batch);
   if (const auto result = wal_->append(gathered_.batch); !result) {
     if (result.error().failure != Failure::disk_full) return doom(result.error());
     return on_log_full();

@@ -103,6 +103,7 @@ class Member final : public core::Ports, public TraceSink {
   void post(std::int64_t delay_us, std::function<void()> what);
   void post_in(std::uint64_t process, std::function<void()> what);
   void restart_later();
+  [[nodiscard]] Plan own_plan() const;
   void boot();
   bool check_damage();
   void stop_at_damage(const std::string& file, std::uint64_t offset);
@@ -122,6 +123,9 @@ class Member final : public core::Ports, public TraceSink {
   void doom(const Error& error);
   void die_if_doomed();
   [[nodiscard]] core::Tick clock();
+  // mutants.cpp: what is broken on purpose on the way in and out.
+  void mutate(core::Event& event) const;
+  void mutate(disk::WalBatch& batch) const;
   void disturbed() { calm_since_ms_ = std::max(calm_since_ms_, mono_ms()); }
   void to_listener(ConnectionId connection, core::Delivery delivery);
 

@@ -73,6 +73,16 @@ void Member::restart_later() {
   world_.after(wait, [this] { start(); });
 }
 
+// As the world drew it, but for the mutant whose state depends on who it is.
+Plan Member::own_plan() const {
+  auto plan = world_.plan();
+  if (world_.mutant() == Mutant::state_by_member) {
+    plan.limits.retry.entries_kept += static_cast<std::size_t>(id_.value());
+    plan.limits.retry.age_ms += static_cast<std::int64_t>(id_.value()) * 1'000;
+  }
+  return plan;
+}
+
 void Member::boot() {
   if (wants_damage_ && world_.is_stormy() && !check_damage()) return;
   wants_damage_ = false;
@@ -83,7 +93,7 @@ void Member::boot() {
   }
   auto options = world_.plan().wal;
   options.salt = world_.prng().next();
-  auto started = start_from(*disk_, store_, world_.plan(), options);
+  auto started = start_from(*disk_, store_, own_plan(), options);
   if (!started) {
     if (!disk_->has_lost_power()) {
       return world_.fail(15,

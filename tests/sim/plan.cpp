@@ -38,6 +38,23 @@ void draw_no_checkpoints(Plan& plan) {
   policy.interval_ms = static_cast<std::int64_t>(kNever);
 }
 
+void break_raft(election::Options& raft, Mutant mutant) {
+  using election::Defect;
+  const std::map<Mutant, Defect> defects{
+      {Mutant::commit_earlier_terms, Defect::counts_earlier_terms},
+      {Mutant::cut_on_append, Defect::cuts_on_append},
+      {Mutant::commit_unverified, Defect::commits_unverified},
+      {Mutant::read_before_own_commit, Defect::reads_before_own_commit},
+      {Mutant::read_of_earlier_round, Defect::takes_earlier_round},
+      {Mutant::union_majority, Defect::counts_the_union},
+      {Mutant::change_too_early, Defect::changes_before_own_commit},
+      {Mutant::lease_after_transfer, Defect::keeps_spent_lease},
+      {Mutant::session_clocks_forgotten, Defect::forgets_session_clocks}};
+  if (const auto at = defects.find(mutant); at != defects.end()) raft.defect = at->second;
+  if (mutant == Mutant::no_pre_vote) raft.pre_vote = false;
+  if (mutant == Mutant::no_check_quorum) raft.check_quorum = false;
+}
+
 void draw_members(Plan& plan, const RunOptions& options, Prng& prng) {
   constexpr std::size_t kSizes[] = {1, 1, 2, 3, 3, 3, 3, 3, 4, 5, 5, 5, 7};
   plan.members = kSizes[prng.below(std::size(kSizes))];
@@ -66,7 +83,8 @@ void draw_network(Plan& plan, Prng& prng) {
     plan.doubled_permille = prng.between(1, 200);
     plan.replayed_permille = prng.between(0, 50);
   }
-  if (plan.has(Fault::slow_member)) plan.slow_member = MemberId(prng.between(1, plan.members));
+  if (plan.has(Fault::slow_member) && plan.members > 1)
+    plan.slow_member = MemberId(prng.between(1, plan.members));
 }
 
 void draw_moments(Plan& plan) {
@@ -98,8 +116,44 @@ std::string_view word_of(Mutant mutant) noexcept {
   switch (mutant) {
     case Mutant::none:
       return "none";
+    case Mutant::vote_not_stored:
+      return "the vote is not stored with its term";
+    case Mutant::vote_without_log:
+      return "votes are granted without comparing logs";
+    case Mutant::commit_earlier_terms:
+      return "entries of earlier terms are committed by their copies";
+    case Mutant::cut_on_append:
+      return "a late append cuts what came after it";
+    case Mutant::commit_unverified:
+      return "a follower takes over the leader's commit index as it is";
+    case Mutant::union_majority:
+      return "one majority of both halves of a joint configuration";
+    case Mutant::change_too_early:
+      return "the membership changes before an entry of the own term is committed";
+    case Mutant::configuration_not_restored:
+      return "the configuration is not restored from a snapshot";
+    case Mutant::read_without_index:
+      return "a leader reads without asking anybody";
+    case Mutant::read_before_own_commit:
+      return "a new leader answers reads before its first commit";
+    case Mutant::read_of_earlier_round:
+      return "answers of one round count for a read that came later";
+    case Mutant::lease_from_reply:
+      return "a lease is counted from the reply";
+    case Mutant::lease_after_transfer:
+      return "a lease is kept over the transfer of leadership";
+    case Mutant::session_clocks_forgotten:
+      return "a new leader does not restart the clocks of sessions";
+    case Mutant::state_by_member:
+      return "the state depends on the member";
+    case Mutant::late_acknowledgement:
+      return "an acknowledgement of an earlier term counts";
+    case Mutant::no_pre_vote:
+      return "no pre-vote";
+    case Mutant::no_check_quorum:
+      return "a leader that hears nobody stays";
     case Mutant::reply_before_sync:
-      return "a single member acknowledges before its sync";
+      return "a member acknowledges before its sync";
     case Mutant::believe_second_sync:
       return "after a failed sync, tries again and believes the success";
     case Mutant::expire_by_wall_clock:
@@ -151,6 +205,7 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   plan.node.checkpoint.interval_ms = 5'000;
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
   if (plan.members > 1) draw_no_checkpoints(plan);
+  break_raft(plan.node.raft, options.mutant);
   plan.limits.requests = plan.node.requests;
   plan.wal.salt = prng.next();
   plan.node.cluster = "00000000-0000-4000-8000-000000000001";

@@ -54,11 +54,26 @@ inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count);
 [[nodiscard]] std::string_view word_of(Fault fault) noexcept;
 
 // What is deliberately broken, by its number in the project's list; none: nothing is.
-enum class Mutant : std::uint8_t {
+// Hundreds: other forms of the same number.
+enum class Mutant : std::uint16_t {
   none = 0,
+  vote_not_stored = 1,
+  vote_without_log = 2,
+  commit_earlier_terms = 3,
+  cut_on_append = 4,
+  commit_unverified = 5,
   reply_before_sync = 6,
   believe_second_sync = 7,
+  union_majority = 8,
+  change_too_early = 9,
+  configuration_not_restored = 10,
+  read_without_index = 11,
+  read_before_own_commit = 111,
+  read_of_earlier_round = 211,
+  lease_from_reply = 12,
+  lease_after_transfer = 112,
   expire_by_wall_clock = 13,
+  session_clocks_forgotten = 14,
   ephemerals_stay = 15,
   window_not_stored = 16,
   index_apart_from_data = 17,
@@ -66,12 +81,35 @@ enum class Mutant : std::uint8_t {
   stop_at_bad_checksum = 20,
   resume_wrongly = 21,
   batch_in_two_parts = 22,
+  state_by_member = 23,
+  late_acknowledgement = 24,
+  no_pre_vote = 25,
+  no_check_quorum = 26,
 };
-inline constexpr std::array kMutants{Mutant::reply_before_sync,    Mutant::believe_second_sync,
-                                     Mutant::expire_by_wall_clock, Mutant::ephemerals_stay,
-                                     Mutant::window_not_stored,    Mutant::index_apart_from_data,
-                                     Mutant::log_cut_too_early,    Mutant::stop_at_bad_checksum,
-                                     Mutant::resume_wrongly,       Mutant::batch_in_two_parts};
+inline constexpr std::array kMutants{Mutant::vote_not_stored,
+                                     Mutant::vote_without_log,
+                                     Mutant::commit_earlier_terms,
+                                     Mutant::cut_on_append,
+                                     Mutant::commit_unverified,
+                                     Mutant::reply_before_sync,
+                                     Mutant::believe_second_sync,
+                                     Mutant::read_without_index,
+                                     Mutant::read_before_own_commit,
+                                     Mutant::read_of_earlier_round,
+                                     Mutant::lease_from_reply,
+                                     Mutant::expire_by_wall_clock,
+                                     Mutant::session_clocks_forgotten,
+                                     Mutant::ephemerals_stay,
+                                     Mutant::window_not_stored,
+                                     Mutant::index_apart_from_data,
+                                     Mutant::log_cut_too_early,
+                                     Mutant::stop_at_bad_checksum,
+                                     Mutant::resume_wrongly,
+                                     Mutant::batch_in_two_parts,
+                                     Mutant::state_by_member,
+                                     Mutant::late_acknowledgement,
+                                     Mutant::no_pre_vote,
+                                     Mutant::no_check_quorum};
 [[nodiscard]] std::string_view word_of(Mutant mutant) noexcept;
 
 struct RunOptions {

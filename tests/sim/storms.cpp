@@ -171,6 +171,12 @@ void World::choose_core() {
   for (std::size_t i = order.size(); i-- > 1;) {
     std::swap(order[i], order[static_cast<std::size_t>(prng_.below(i + 1))]);
   }
+  // The leader belongs to them often: it must notice that nobody hears it, or that it hears nobody.
+  if (auto* const first = leader(); first != nullptr && chance(50)) {
+    const auto at = std::find_if(order.begin(), order.end(),
+                                 [&](auto i) { return members_[i].get() == first; });
+    if (at != order.end()) std::swap(*order.begin(), *at);
+  }
   order.resize(plan_.members - (plan_.members / 2 + 1));
   const auto way = prng_.below(4);
   for (const auto i : order) outside_.insert(members_[i]->id());
