@@ -428,6 +428,19 @@ Problem parse_quota(std::string_view body, core::SetQuota& out) {
   return fields.finish({"nodes", "bytes"});
 }
 
+Problem parse_member(std::string_view body, MemberFields& out) {
+  Json root;
+  if (auto problem = parse_object(body, root)) return problem;
+  Fields fields(root, "the body");
+  out.id = fields.count("id");
+  out.peer = fields.text("peer").value_or("");
+  out.role = fields.text("role").value_or("");
+  out.replaces = fields.count("replaces");
+  out.to = fields.count("to");
+  out.dry_run = fields.boolean("dry_run").value_or(false);
+  return fields.finish({"id", "peer", "role", "replaces", "to", "dry_run"});
+}
+
 Problem merge_patch(std::string_view value, std::string_view patch, std::string& out) {
   Json target;
   if (trim(value).empty()) {

@@ -25,6 +25,17 @@ namespace coord::api {
 // PUT /v1/quotas: {"nodes": N, "bytes": N}.
 [[nodiscard]] Problem parse_quota(std::string_view body, core::SetQuota& out);
 
+// What the routes under /v1/cluster take: id, peer, role, replaces, to, dry_run.
+struct MemberFields {
+  std::optional<std::uint64_t> id;
+  std::string peer;
+  std::string role;
+  std::optional<std::uint64_t> replaces;
+  std::optional<std::uint64_t> to;
+  bool dry_run = false;
+};
+[[nodiscard]] Problem parse_member(std::string_view body, MemberFields& out);
+
 // RFC 7396: the JSON text of `value` after `patch`. A value that is no JSON gives `invalid`.
 [[nodiscard]] Problem merge_patch(std::string_view value, std::string_view patch, std::string& out);
 // Is the text one JSON document within the bound on depth?

@@ -66,5 +66,7 @@ void append_json_session(std::string& out, const core::SessionView& session);
 void append_json_txn_results(std::string& out, const core::TxnResult& result,
                              std::span<const std::string_view> names);
 void append_json_status(std::string& out, const core::Status& status, std::string_view version);
+void append_json_cluster(std::string& out, const core::ClusterView& cluster, Zxid revision);
+void append_json_cluster_plan(std::string& out, const core::ClusterPlan& plan, Zxid revision);
 
 }  // namespace coord::api

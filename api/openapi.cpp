@@ -23,7 +23,9 @@ constexpr ParameterInfo kParameters[] = {
     {"consistency", "linearizable|leader|local", "Of the read; linearizable by default"},
     {"cursor", "string", "Of the page before; opaque"},
     {"depth", "string", "Levels below the node: 0, 1 (watches), N (walks), all"},
+    {"dry_run", "boolean", "Only say what the cluster would come to"},
     {"from", "integer", "After this revision"},
+    {"id", "integer", "Of the new member; never used before"},
     {"initial", "boolean", "The present state first"},
     {"limit", "integer", "Entries of a page, 1 to 10,000; 1,000 by default"},
     {"max_staleness", "duration", "Of a local read: refuse rather than be older"},
@@ -33,13 +35,17 @@ constexpr ParameterInfo kParameters[] = {
     {"nodes", "integer", "The most nodes that the subtree may have"},
     {"parents", "boolean", "Make missing parents"},
     {"path", "string", "A node to watch; may stand more than once"},
+    {"peer", "string", "HOST:PORT, where the other members reach it"},
     {"prefix", "string", "Names that start with it; of POST: what the digits follow"},
     {"prev", "boolean", "Events carry the value before"},
     {"recursive", "boolean", "The node and all below it"},
+    {"replaces", "integer", "The member that goes when this one is promoted"},
+    {"role", "voter|observer|standby", "Of a member; a standby becomes a voter by itself"},
     {"since", "integer", "Changes after this revision; from now on by default"},
     {"stat", "boolean", "With the stat of each child"},
     {"system", "boolean", "With /.coord and /zookeeper"},
     {"timeout", "duration", "How long the request may take; 10s by default"},
+    {"to", "integer", "The member that is to lead; by default the one that has most of the log"},
     {"ttl", "duration", "The node, or the session, ends when it is not renewed for so long"},
     {"ttl_ms", "integer", "The same in milliseconds"},
     {"values", "boolean", "With the values"},
@@ -119,7 +125,9 @@ void append_parameters(std::string& out, const RouteSpec& route) {
     const auto name = route.path.substr(brace + 1, route.path.find('}') - brace - 1);
     append_parameter(out, name, "path", true, "string",
                      name == "path" ? "The node's path, without the leading slash; may be empty"
-                                    : "The id, the whole token, or `mine`");
+                     : route.path.starts_with("/v1/cluster")
+                         ? "The member's id"
+                         : "The id, the whole token, or `mine`");
     is_first = false;
   }
   for (const auto name : parameters_of(route)) {
@@ -141,7 +149,12 @@ std::string_view success_of(const RouteSpec& route) noexcept {
     case Endpoint::tree_delete:
     case Endpoint::quota_delete:
     case Endpoint::session_delete:
+    case Endpoint::transfer_post:
       return "204";
+    case Endpoint::member_add:
+    case Endpoint::member_change:
+    case Endpoint::member_remove:
+      return "202";
     default:
       return "200";
   }
@@ -224,7 +237,7 @@ constexpr std::string_view kComponents =
     R"("status":{"type":"integer"},"detail":{"type":"string"},"instance":{"type":"string"},)"
     R"("code":{"type":"string"},"path":{"type":"string"},"revision":{"type":"integer"},)"
     R"("retryable":{"type":"boolean"},"outcome":{"type":"string","enum":["not-applied","unknown"]},)"
-    R"("leader":{"type":["integer","null"]},"limit":{"type":"integer"},"owner":{"type":"string"},)"
+    R"("leader":{"type":["string","null"]},"limit":{"type":"integer"},"owner":{"type":"string"},)"
     R"("reason":{"type":"string"},"oldest_revision":{"type":"integer"},"branch":{"type":"string"},)"
     R"("op":{"type":"integer"}}}}})";
 

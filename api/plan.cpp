@@ -216,7 +216,7 @@ Problem plan_routed(const RequestView& view, const Caller& caller, const HttpOpt
             {}};
   }
   plan.route = match.route;
-  plan.is_write = (match.route->traits & trait_write) != 0;
+  plan.is_write = (match.route->traits & (trait_write | trait_change)) != 0;
   if (question != std::string_view::npos &&
       !parse_query(target.substr(question + 1), scratch.parameters)) {
     return bad_request("the query has a % without two hexadecimal digits");
@@ -256,7 +256,7 @@ void Plan::reset() {
   route = nullptr;
   method = Method::get;
   format = Format::raw;
-  gzip = is_write = false;
+  gzip = is_write = is_dry_run = false;
   target.clear();
   path.clear();
   origin.clear();

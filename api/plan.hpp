@@ -36,6 +36,7 @@ struct Plan {
   Format format = Format::raw;
   bool gzip = false;
   bool is_write = false;
+  bool is_dry_run = false;
   std::string target;     // As it was sent: the `instance` of a problem.
   std::string path;       // The node concerned, or empty.
   std::string origin;     // An allowed CORS origin, or empty.

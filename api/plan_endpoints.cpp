@@ -466,6 +466,12 @@ Problem plan_endpoint(const PlanInput& in, Plan& plan) {
       plan.request.consistency = core::Consistency::local;
       plan.request.op = core::GetStatus{};
       return {};
+    case Endpoint::cluster_get:
+    case Endpoint::member_add:
+    case Endpoint::member_change:
+    case Endpoint::member_remove:
+    case Endpoint::transfer_post:
+      return plan_cluster(in, plan);
     case Endpoint::livez:
     case Endpoint::readyz:
     case Endpoint::metrics:

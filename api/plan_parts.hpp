@@ -41,4 +41,7 @@ struct PlanInput {
 // Sets plan.request.op and what else the endpoint needs.
 [[nodiscard]] Problem plan_endpoint(const PlanInput& in, Plan& plan);
 
+// The routes under /v1/cluster.
+[[nodiscard]] Problem plan_cluster(const PlanInput& in, Plan& plan);
+
 }  // namespace coord::api

@@ -232,6 +232,12 @@ std::string_view title_of(Code code) noexcept {
       return "The member has not applied that revision yet";
     case Code::stale:
       return "The member's state is too old";
+    case Code::not_caught_up:
+      return "The member has not caught up";
+    case Code::quorum_at_risk:
+      return "Too few voters would be left that are up";
+    case Code::diverged:
+      return "The member's state differs from the others'";
     case Code::not_ready:
       return "The member is not ready";
     case Code::outcome_unknown:
@@ -251,8 +257,8 @@ void append_problem_extras(JsonObject& object, const core::Reply& reply, const P
   if (reply.present && reply.present->ephemeral_owner) {
     object.id("owner", reply.present->ephemeral_owner.value());
   }
-  if (reply.leader) {
-    object.number("leader", reply.leader.value());
+  if (!reply.leader_http.empty()) {
+    object.text("leader", reply.leader_http);
   } else if (reply.code == Code::no_leader) {
     object.null("leader");
   }
@@ -487,6 +493,10 @@ bool append_json_result(const Plan& plan, const core::Reply& reply, const Answer
     append_sessions(body, *sessions, reply.revision);
   } else if (const auto* status = std::get_if<core::Status>(&reply.result)) {
     append_json_status(body, *status, context.version);
+  } else if (const auto* cluster = std::get_if<core::ClusterView>(&reply.result)) {
+    append_json_cluster(body, *cluster, reply.revision);
+  } else if (const auto* members = std::get_if<core::ClusterPlan>(&reply.result)) {
+    append_json_cluster_plan(body, *members, reply.revision);
   } else {
     return false;
   }
@@ -568,7 +578,8 @@ void answer_reply(const Plan& plan, const core::Reply& reply, const AnswerContex
   } else if (const auto* opened = std::get_if<core::SessionOpened>(&reply.result)) {
     answer_opened(plan, reply, *opened, context, out);
   } else if (append_json_result(plan, reply, context, context.scratch)) {
-    append_head(out, plan, 200, context);
+    const bool is_change = (plan.route->traits & trait_change) != 0 && !plan.is_dry_run;
+    append_head(out, plan, is_change ? 202 : 200, context);
     append_read_headers(out, plan, reply);
     finish_json(out, plan, context.scratch);
   } else {

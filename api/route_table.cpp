@@ -23,6 +23,10 @@ constexpr std::array<std::string_view, 7> kWatch{"path",   "depth", "from",  "in
 constexpr std::array<std::string_view, 4> kChanges{"from", "values", "prev", "system"};
 constexpr std::array<std::string_view, 3> kSessionOpen{"ttl", "ttl_ms", "name"};
 constexpr std::array<std::string_view, 1> kAtOnly{"at"};
+constexpr std::array<std::string_view, 5> kMemberAdd{"id", "peer", "role", "replaces", "dry_run"};
+constexpr std::array<std::string_view, 2> kMemberChange{"role", "dry_run"};
+constexpr std::array<std::string_view, 1> kMemberRemove{"dry_run"};
+constexpr std::array<std::string_view, 1> kTransfer{"to"};
 
 constexpr std::array<std::string_view, 3> kReadNames{"consistency", "max_staleness",
                                                      "min_revision"};
@@ -33,6 +37,7 @@ constexpr std::array<std::string_view, 1> kTimeoutNames{"timeout"};
 constexpr std::uint8_t kRead = trait_read;
 constexpr std::uint8_t kWrite = trait_write;
 constexpr std::uint8_t kBodyWrite = trait_write | trait_body;
+constexpr std::uint8_t kBodyChange = trait_change | trait_body;
 constexpr std::uint8_t kPage = trait_read | trait_list;
 
 // The tree stands first: it is what most requests ask for.
@@ -82,6 +87,16 @@ constexpr std::array kRoutes = {
               kNone, "Renew a session, confirmed by the leader"},
     RouteSpec{Method::get, "/v1/status", Endpoint::status_get, trait_none, kNone,
               "The state of this member"},
+    RouteSpec{Method::get, "/v1/cluster", Endpoint::cluster_get, trait_none, kNone,
+              "The members, what they do, and how many more may fail"},
+    RouteSpec{Method::post, "/v1/cluster/members", Endpoint::member_add, kBodyChange, kMemberAdd,
+              "Add an empty member, as standby or observer"},
+    RouteSpec{Method::patch, "/v1/cluster/members/{id}", Endpoint::member_change, kBodyChange,
+              kMemberChange, "Change a member's role"},
+    RouteSpec{Method::erase, "/v1/cluster/members/{id}", Endpoint::member_remove, kBodyChange,
+              kMemberRemove, "Remove a member; its id is never used again"},
+    RouteSpec{Method::post, "/v1/cluster/transfer-leader", Endpoint::transfer_post, kBodyChange,
+              kTransfer, "Hand leadership over; answered once the other leads"},
     RouteSpec{Method::get, "/livez", Endpoint::livez, trait_local, kNone, "Is the process alive"},
     RouteSpec{Method::get, "/readyz", Endpoint::readyz, trait_local, kNone,
               "Does this member serve"},

@@ -35,6 +35,11 @@ enum class Endpoint : std::uint8_t {
   session_delete,
   session_keepalive,
   status_get,
+  cluster_get,
+  member_add,
+  member_change,
+  member_remove,
+  transfer_post,
   livez,
   readyz,
   metrics,
@@ -45,13 +50,14 @@ enum class Endpoint : std::uint8_t {
 // What a route takes beside its own query parameters.
 enum RouteTrait : std::uint8_t {
   trait_none = 0,
-  trait_read = 1,     // consistency=, max_staleness=, min_revision=.
-  trait_write = 2,    // Idempotency-Key, Coord-Fence; refusals say `outcome`.
-  trait_list = 4,     // limit=, cursor=.
-  trait_wait = 8,     // wait=, since=, If-None-Match, and SSE by Accept.
-  trait_stream = 16,  // Answers with a stream of events.
-  trait_local = 32,   // Answered by this member at once: no timeout=.
-  trait_body = 64,    // Takes a body.
+  trait_read = 1,      // consistency=, max_staleness=, min_revision=.
+  trait_write = 2,     // Idempotency-Key, Coord-Fence; refusals say `outcome`.
+  trait_list = 4,      // limit=, cursor=.
+  trait_wait = 8,      // wait=, since=, If-None-Match, and SSE by Accept.
+  trait_stream = 16,   // Answers with a stream of events.
+  trait_local = 32,    // Answered by this member at once: no timeout=.
+  trait_body = 64,     // Takes a body.
+  trait_change = 128,  // Changes something that is no node: refusals say `outcome`.
 };
 
 struct RouteSpec {

@@ -14,8 +14,10 @@
 #include "coord/server/config.hpp"
 #include "coord/server/data.hpp"
 #include "coord/server/gateway.hpp"
+#include "coord/server/join.hpp"
 #include "coord/server/log.hpp"
 #include "coord/server/metrics.hpp"
+#include "coord/server/offline.hpp"
 #include "coord/server/peer_hooks.hpp"
 #include "coord/server/peer_link.hpp"
 #include "coord/server/runner.hpp"
@@ -27,13 +29,23 @@ namespace {
 constexpr std::int64_t kStepDownMs = 1'000;
 
 // Failures of start-up: what is wrong, what to do, and the exit code that a script can tell apart.
-int fail(const Error& problem) {
+int fail(const Config& config, const Error& problem) {
   spdlog::error("{}", problem.message);
-  if (problem.failure == Failure::corrupt) {
-    spdlog::error("this member does not start on damaged data; restore it from a backup");
-    return 4;
+  if (problem.failure != Failure::corrupt) return 1;
+  if (config.peer) {
+    // Its votes and acknowledgements may be lost with the data: as the same member on an empty disk
+    // it could vote twice, so it comes back as another one.
+    spdlog::error(
+        "this member does not start on damaged data; the others have it all. Replace it: coordctl "
+        "cluster remove {} at another member, move {} away, and start it with another --id and "
+        "--join URL-of-a-member",
+        config.id, config.data);
+  } else {
+    spdlog::error(
+        "this member does not start on damaged data; restore it from a backup: coordd --restore "
+        "FILE --data DIR");
   }
-  return 1;
+  return 4;
 }
 
 core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
@@ -48,6 +60,11 @@ core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
   options.retention = config.retention;
   options.cluster = random_uuid();
   options.disk_id = disk;
+  options.http = config.advertise_http.empty()
+                     ? fmt::format("{}:{}", config.http.host, config.http.port)
+                     : config.advertise_http;
+  options.zookeeper = config.advertise_zookeeper;
+  for (const auto& member : config.members) options.members.emplace_back(member.id, member.peer);
   return options;
 }
 
@@ -78,14 +95,17 @@ RunnerOptions runner_options(const Config& config) {
 
 int serve(const Config& config) {
   raise_descriptor_limit(config.api.connections_max);
+  if (config.force_new_cluster) {
+    if (const auto forced = force_new_cluster(config); !forced) return fail(config, forced.error());
+  }
   auto lock = DataLock::take(config.data);
-  if (!lock) return fail(lock.error());
+  if (!lock) return fail(config, lock.error());
   const auto disk = disk_id(config.data);
-  if (!disk) return fail(disk.error());
+  if (!disk) return fail(config, disk.error());
   auto wal_disk = disk::open_posix_disk(config.data + "/wal");
-  if (!wal_disk) return fail(wal_disk.error());
+  if (!wal_disk) return fail(config, wal_disk.error());
   auto opened = open_data(config, *wal_disk.value());
-  if (!opened) return fail(opened.error());
+  if (!opened) return fail(config, opened.error());
 
   LogTrace trace;
   Metrics metrics;
@@ -97,7 +117,7 @@ int serve(const Config& config) {
   ServerGateway gateway(runner, metrics);
   api::HttpServer http(loop, gateway, config.api);
   const auto port = http.listen(config.http.host, config.http.port);
-  if (!port) return fail(port.error());
+  if (!port) return fail(config, port.error());
   int exit_code = 0;
   std::unique_ptr<PeerLinks> links;
   if (config.peer) {
@@ -109,11 +129,16 @@ int serve(const Config& config) {
     links = std::make_unique<PeerLinks>(loop, config.id,
                                         peer_hooks(config, at, disk.value(), runner, leave),
                                         vote_gate(config, runner.node()), random_number());
-    if (const auto result = links->listen(*config.peer); !result) return fail(result.error());
+    if (const auto result = links->listen(*config.peer); !result)
+      return fail(config, result.error());
     runner.set_links(*links);
     for (const auto& member : config.members) {
       if (member.id != config.id) links->dial(member.id, member.peer);
     }
+    links->refresh();
+  }
+  if (!config.join.empty() && is_empty(runner.node())) {
+    if (const auto joined = ask_to_join(config); !joined) return fail(joined.error());
   }
   spdlog::info("event=serving http={}:{} data={} version={}", config.http.host, port.value(),
                config.data, COORD_VERSION);
@@ -151,6 +176,15 @@ int main(int argc, char** argv) {
   if (const auto log = coord::server::set_up_log(values.log_level); !log) {
     fmt::print(stderr, "{}\n", log.error().message);
     return 2;
+  }
+  using coord::server::fail;
+  if (!values.back_up.empty()) {
+    const auto done = coord::server::back_up(values, values.back_up);
+    return done ? 0 : fail(values, done.error());
+  }
+  if (!values.restore.empty()) {
+    const auto done = coord::server::restore(values, values.restore);
+    return done ? 0 : fail(values, done.error());
   }
   return coord::server::serve(values);
 }

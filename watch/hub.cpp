@@ -316,6 +316,15 @@ bool Hub::page(ConnectionId connection, WatchId watch, const History& history,
   return is_whole;
 }
 
+void Hub::fall_behind(Zxid zxid) {
+  for (auto& [key, watch] : impl_->watches) {
+    if (!watch->is_live) continue;
+    impl_->take_from_index(*watch);
+    watch->is_live = false;
+    watch->cursor = std::max(watch->cursor, zxid);
+  }
+}
+
 void Hub::page_stored(ConnectionId connection, WatchId watch,
                       std::span<const znode::SharedBatch> batches, Zxid through,
                       std::vector<Event>& out) {

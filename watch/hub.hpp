@@ -64,6 +64,9 @@ class Hub {
   // Returns true when it reached history.last() and is live now, or was live.
   bool page(ConnectionId connection, WatchId watch, const History& history,
             std::vector<Event>& out);
+  // Makes every live watch catch up from `zxid`: what came after it was not published. A resume
+  // point beyond it stays.
+  void fall_behind(Zxid zxid);
   // The same over batches that the caller read in the store, whole and in order. `through`: the
   // zxid up to which the store was read. Never becomes live by itself. Batches up to the cursor are
   // skipped. Requires: the watch exists and catches up.

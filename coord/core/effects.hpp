@@ -14,6 +14,7 @@
 #include "coord/core/checkpoint.hpp"
 #include "coord/core/peer_message.hpp"
 #include "coord/core/request.hpp"
+#include "coord/core/snapshot.hpp"
 #include "election/ready.hpp"
 
 namespace coord::core {
@@ -72,7 +73,7 @@ struct Tick {
 
 using Event = std::variant<ClientRequest, Subscribe, Unsubscribe, ResumeWatch, Disconnected,
                            Touched, PeerMessage, PeerUp, PeerDown, StepDown, Persisted, DiskFull,
-                           Checkpointed, StoreAnswered, Tick>;
+                           Checkpointed, StoreAnswered, SnapshotWasRead, SnapshotWritten, Tick>;
 
 // ---- effects, in the order in which they are carried out
 
@@ -84,10 +85,13 @@ struct Effects {
   std::optional<Checkpoint> checkpoint;         // For the store thread.
   std::vector<StoreRead> store_reads;           // For the reader thread.
   std::optional<Index> recycle;                 // Log entries up to here are needed no more.
+  std::vector<SnapshotRead> snapshot_reads;     // For the reader thread.
+  std::vector<SnapshotWrite> snapshot_writes;   // For the store thread, in order.
 
   [[nodiscard]] bool empty() const noexcept {
     return messages.empty() && !persist && messages_after_persist.empty() && deliveries.empty() &&
-           !checkpoint && store_reads.empty() && !recycle;
+           !checkpoint && store_reads.empty() && !recycle && snapshot_reads.empty() &&
+           snapshot_writes.empty();
   }
 };
 

@@ -25,6 +25,7 @@ class Invariants {
     Index checkpointed;
     Zxid history_floor;
     Zxid retention_floor;
+    std::uint64_t installs = 0;
     std::int64_t service_ms = 0;
     std::int64_t mono_ms = 0;
     std::uint64_t digest = 0;

@@ -145,6 +145,7 @@ void Node::on(PeerMessage& event) {
       [&](auto& body) {
         using Body = std::decay_t<decltype(body)>;
         if constexpr (std::is_same_v<Body, election::Body>) {
+          if (holds_back(message)) return;
           const election::Message raft{message.from, message.to, std::move(body)};
           raft_.step(raft);
           note_contact(raft);
@@ -152,7 +153,9 @@ void Node::on(PeerMessage& event) {
                              std::is_same_v<Body, ForwardRefused> ||
                              std::is_same_v<Body, Touches> ||
                              std::is_same_v<Body, TouchesConfirmed> ||
-                             std::is_same_v<Body, DigestNote>) {
+                             std::is_same_v<Body, DigestNote> ||
+                             std::is_same_v<Body, SnapshotPull> ||
+                             std::is_same_v<Body, SnapshotChunk>) {
           on(message.from, std::move(body));
         } else if constexpr (std::is_same_v<Body, AdminRequest>) {
           on_admin(message.from, body);
@@ -179,7 +182,10 @@ void Node::on(PeerDown& event) {
   raft_.peer_down(event.member);
 }
 
-void Node::on(Persisted& event) { raft_.persisted(event.number); }
+void Node::on(Persisted& event) {
+  persist_synced_ = event.number;
+  raft_.persisted(event.number);
+}
 
 void Node::on(DiskFull& event) {
   if (event.is_full == is_disk_full_) return;
@@ -196,7 +202,7 @@ void Node::on(Checkpointed& event) {
   previous_checkpoint_ = std::exchange(checkpointed_, event.index);
   COORD_CHECK(checkpointed_ <= index_of(state_.applied()), "a checkpoint is of applied entries");
   history_.set_stored(zxid_of(checkpointed_));
-  raft_.compact(checkpointed_);
+  compact_log();
   // LMDB may fall back to its older meta page: the log is kept back to the second last checkpoint.
   recycle_ = previous_checkpoint_;
   auto delayed = std::exchange(delayed_writes_, {});
@@ -271,6 +277,8 @@ void Node::on(Tick& event) {
   } else if (index_of(state_.applied()) >= contact_committed_) {
     fresh_ms_ = std::max(fresh_ms_, contact_ms_);
   }
+  tick_streams();
+  tick_install();
   if (event.mono_ms >= next_sweep_ms_) {
     next_sweep_ms_ = event.mono_ms + kSweepMs;
     expire_waiting();
@@ -356,6 +364,10 @@ Effects Node::take_effects() {
   follow_role();
   send_touches();
   send_digest();
+  if (ready.persist) persist_issued_ = ready.persist->number;
+  if (ready.install) begin_install(*ready.install);
+  maybe_adopt();
+  read_wanted();
   maybe_checkpoint();
 
   Effects effects;
@@ -366,6 +378,8 @@ Effects Node::take_effects() {
   effects.deliveries = std::exchange(deliveries_, {});
   effects.store_reads = std::exchange(store_reads_, {});
   effects.recycle = std::exchange(recycle_, std::nullopt);
+  effects.snapshot_reads = std::exchange(snapshot_reads_, {});
+  effects.snapshot_writes = std::exchange(snapshot_writes_, {});
   if (checkpoint_under_way_ > checkpointed_ && !is_checkpointing_) {
     is_checkpointing_ = true;
     last_checkpoint_ms_ = now_.mono_ms;
@@ -380,6 +394,7 @@ Effects Node::take_effects() {
 
 void Node::maybe_checkpoint() {
   if (is_checkpointing_ || index_of(state_.applied()) <= checkpointed_) return;
+  if (is_install_whole()) return;  // The store is about to be another one.
   const auto& policy = options_.checkpoint;
   const auto& dirty = state_.dirty();
   const auto since_ms = now_.mono_ms - last_checkpoint_ms_;
@@ -389,6 +404,11 @@ void Node::maybe_checkpoint() {
                       since_ms >= policy.interval_ms;
   // An interval alone does not make an idle member write: no-ops leave nothing dirty.
   if (is_due && !dirty.empty()) checkpoint_under_way_ = index_of(state_.applied());
+}
+
+bool Node::is_store_late() const noexcept {
+  return is_checkpointing_ && (state_.dirty().bytes() >= options_.checkpoint.bytes_max / 4 * 3 ||
+                               state_.dirty().size() >= options_.checkpoint.records_max / 4 * 3);
 }
 
 bool Node::is_backlogged() const noexcept {
@@ -401,6 +421,7 @@ bool Node::is_backlogged() const noexcept {
 void Node::apply(const election::SharedEntry& entry) {
   auto applied = state_.apply(*entry);
   log_bytes_ += entry->payload.size();
+  applied_bytes_ += entry->payload.size();
   if (state_.service_ms() > service_base_ms_ + (now_.mono_ms - mono_base_ms_)) {
     // Entries of an earlier leader come after leadership began: service time goes on from them.
     service_base_ms_ = state_.service_ms();

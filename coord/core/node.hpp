@@ -29,6 +29,7 @@
 #include "coord/core/effects.hpp"
 #include "coord/core/pending.hpp"
 #include "coord/core/retention.hpp"
+#include "coord/core/snapshot.hpp"
 #include "coord/core/state_machine.hpp"
 #include "election/raft.hpp"
 #include "session/expiry.hpp"
@@ -57,6 +58,7 @@ struct NodeOptions {
   WatchLimits watches;
   CheckpointPolicy checkpoint;
   RetentionPolicy retention;
+  SnapshotPolicy snapshots;
   std::string cluster;        // The UUID that a first leader proposes.
   std::uint64_t disk_id = 0;  // Of this member's disk.
   std::string http;           // Where clients reach this member: HOST:PORT.
@@ -85,6 +87,8 @@ class Node {
   [[nodiscard]] const election::Raft& raft() const noexcept { return raft_; }
   [[nodiscard]] const watch::History& history() const noexcept { return history_; }
   [[nodiscard]] Index checkpointed() const noexcept { return checkpointed_; }
+  // The checkpoint under way should end: soon writes will have to wait for it.
+  [[nodiscard]] bool is_store_late() const noexcept;
   [[nodiscard]] std::size_t watch_count() const noexcept { return hub_.size(); }
   [[nodiscard]] std::size_t pending_count() const noexcept;
   [[nodiscard]] Status status() const;
@@ -129,6 +133,8 @@ class Node {
   void on(DiskFull& event);
   void on(Checkpointed& event);
   void on(StoreAnswered& event);
+  void on(SnapshotWasRead& event);
+  void on(SnapshotWritten& event);
   void on(Tick& event);
   void apply(const election::SharedEntry& entry);
   void follow_role();
@@ -254,6 +260,27 @@ class Node {
   void step_cluster();
   void note_members(Index index, const Applied& applied);
   void tell_replacements();
+  // node_snapshot.cpp: sending and installing snapshots.
+  [[nodiscard]] OutStream* snapshot_stream(std::uint64_t id);
+  void on(MemberId from, SnapshotPull&& pull);
+  [[nodiscard]] OutStream* open_stream(MemberId to, election::SnapshotMark asked);
+  void refuse_pull(MemberId to);
+  void send_chunk(const OutStream& stream);
+  void end_stream(std::uint64_t id);
+  void compact_log();
+  void tick_streams();
+  void read_wanted();
+  void begin_install(election::SnapshotMark announced);
+  void write_snapshot(SnapshotWrite::Kind kind, std::string bytes = {});
+  void pull();
+  void fail_install(std::string_view why);
+  void on(MemberId from, SnapshotChunk&& chunk);
+  [[nodiscard]] bool is_install_whole() const noexcept;
+  void tick_install();
+  void maybe_adopt();
+  [[nodiscard]] bool holds_back(const Message& message);
+  void installed();
+  void catch_up_watches(Zxid before);
 
   NodeOptions options_;
   TraceSink& trace_;
@@ -309,6 +336,21 @@ class Node {
   Index diverged_at_;
 
   ClusterDesk desk_;
+  // Snapshots.
+  std::vector<OutStream> snapshot_streams_;
+  std::vector<SnapshotRead> snapshot_reads_;
+  std::vector<SnapshotWrite> snapshot_writes_;
+  std::optional<Install> install_;
+  std::vector<Message> held_messages_;  // For Raft, while the stores are exchanged.
+  std::uint64_t last_snapshot_stream_ = 0;
+  std::uint64_t last_install_ = 0;
+  std::uint64_t installs_ = 0;  // That were brought to their end.
+  std::int64_t snapshot_budget_ = 0;
+  std::int64_t snapshot_budget_ms_ = 0;  // When it was filled last.
+  std::uint64_t applied_bytes_ = 0;      // Of payloads, since the start.
+  std::uint64_t persist_issued_ = 0;
+  std::uint64_t persist_synced_ = 0;
+
   std::optional<Index> recycle_;
   Index checkpointed_;
   Index previous_checkpoint_;

@@ -21,6 +21,8 @@ bool run_turn(Inbox& inbox, Node& node, const Tick& now, Ports& ports) {
   if (effects.checkpoint) ports.checkpoint(std::move(*effects.checkpoint));
   for (auto& read : effects.store_reads) ports.read_store(std::move(read));
   if (effects.recycle) ports.recycle(*effects.recycle);
+  for (auto& read : effects.snapshot_reads) ports.read_snapshot(std::move(read));
+  for (auto& write : effects.snapshot_writes) ports.write_snapshot(std::move(write));
   return !inbox.empty() || node.wants_turn();
 }
 

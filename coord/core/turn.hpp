@@ -28,6 +28,10 @@ class Ports {
   virtual void checkpoint(Checkpoint checkpoint) = 0;
   virtual void read_store(StoreRead read) = 0;
   virtual void recycle(Index up_to) = 0;
+  // Answered by SnapshotWasRead, unless it lets the source go.
+  virtual void read_snapshot(SnapshotRead read) = 0;
+  // Answered by SnapshotWritten, unless it drops the install. After the checkpoint, in order.
+  virtual void write_snapshot(SnapshotWrite write) = 0;
 };
 
 // Events that wait for the next turn.

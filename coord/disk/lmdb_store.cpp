@@ -1,3 +1,5 @@
+#include "coord/disk/lmdb_store.hpp"
+
 #include <fcntl.h>
 #include <lmdb.h>
 #include <sys/stat.h>
@@ -28,7 +30,6 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::size_t kChecksumBytes = 8;
 constexpr std::size_t kPageBytes = 4096;
 // The write-back of a commit: see sync().
 constexpr std::uint64_t kPieceBytes = 64 * kKiB;
@@ -47,115 +48,7 @@ constexpr std::uint64_t round_up_to_unit(std::uint64_t bytes) {
 }
 constexpr std::size_t index_of_table(Table table) { return static_cast<std::size_t>(table); }
 
-MDB_val value_of(std::string_view bytes) {
-  return MDB_val{bytes.size(), const_cast<char*>(bytes.data())};
-}
-std::string_view view_of(const MDB_val& value) {
-  return {static_cast<const char*>(value.mv_data), value.mv_size};
-}
-
-// Splits what is stored into the record's bytes and its checksum. None: too short.
-struct Stored {
-  std::string_view bytes;
-  std::uint64_t checksum = 0;
-};
-std::optional<Stored> split(const MDB_val& value) {
-  auto all = view_of(value);
-  if (all.size() < kChecksumBytes) return std::nullopt;
-  Stored stored;
-  std::memcpy(&stored.checksum, all.data() + all.size() - kChecksumBytes, kChecksumBytes);
-  all.remove_suffix(kChecksumBytes);
-  stored.bytes = all;
-  return stored;
-}
-
-class Transaction {
- public:
-  Transaction() = default;
-  Transaction(const Transaction&) = delete;
-  Transaction& operator=(const Transaction&) = delete;
-  ~Transaction() { abort(); }
-  int begin(MDB_env* env, unsigned flags) { return mdb_txn_begin(env, nullptr, flags, &txn_); }
-  int commit() { return mdb_txn_commit(std::exchange(txn_, nullptr)); }
-  void abort() {
-    if (txn_ != nullptr) mdb_txn_abort(std::exchange(txn_, nullptr));
-  }
-  [[nodiscard]] MDB_txn* get() const noexcept { return txn_; }
-
- private:
-  MDB_txn* txn_ = nullptr;
-};
-
-class Cursor {
- public:
-  Cursor() = default;
-  Cursor(const Cursor&) = delete;
-  Cursor& operator=(const Cursor&) = delete;
-  ~Cursor() { close(); }
-  int open(MDB_txn* txn, MDB_dbi table) {
-    close();
-    return mdb_cursor_open(txn, table, &cursor_);
-  }
-  void close() {
-    if (cursor_ != nullptr) mdb_cursor_close(std::exchange(cursor_, nullptr));
-  }
-  [[nodiscard]] MDB_cursor* get() const noexcept { return cursor_; }
-
- private:
-  MDB_cursor* cursor_ = nullptr;
-};
-
-class LmdbStore final : public StateStore {
- public:
-  LmdbStore(std::string directory, const StoreOptions& options)
-      : file_(directory + "/data.mdb"),
-        directory_(std::move(directory)),
-        options_(options),
-        synced_(directory_ + "/synced") {}
-  ~LmdbStore() override {
-    if (env_ != nullptr) mdb_env_close(env_);
-  }
-
-  Result<void> open();
-
-  Result<std::optional<core::CheckpointMark>> mark() const override;
-  Result<void> load(const core::RecordSink& sink) const override;
-  Result<void> commit(const core::Checkpoint& checkpoint) override;
-  void hurry() noexcept override { is_hurried_ = true; }
-  Result<void> scan(
-      Table table, std::string_view from, std::string_view to,
-      const std::function<bool(std::string_view key, std::string_view bytes)>& each) const override;
-  Result<std::optional<std::string>> get(Table table, std::string_view key) const override;
-  Result<std::optional<Zxid>> oldest_change() const override;
-  std::uint64_t bytes_used() const override;
-
- private:
-  using Record = DirtyMap::Records::value_type;
-
-  Result<std::uint64_t> load_table(MDB_txn* txn, Table table, const core::RecordSink& sink) const;
-  int write(const core::Checkpoint& checkpoint, const std::vector<const Record*>& records);
-  int write_table(MDB_txn* txn, std::vector<const Record*>::const_iterator& at,
-                  std::vector<const Record*>::const_iterator end);
-  int write_mark(MDB_txn* txn, const core::Checkpoint& checkpoint);
-  int trim(MDB_txn* txn, Zxid below);
-  Result<void> grow();
-  Result<void> allocate(std::uint64_t bytes);
-  Result<void> sync(bool is_paced);
-  [[nodiscard]] Error failure(std::string_view what, int code) const;
-  [[nodiscard]] Error damaged(Table table, std::string_view key) const;
-
-  std::string file_;
-  std::string directory_;
-  StoreOptions options_;
-  SyncedMark synced_;
-  Clock::time_point last_sync_ = Clock::now();
-  std::atomic<bool> is_hurried_ = false;
-  MDB_env* env_ = nullptr;
-  MDB_dbi mark_table_ = 0;
-  std::array<MDB_dbi, kTables> tables_{};
-  // The map may only move while nobody reads: readers share, grow() excludes them.
-  mutable std::shared_mutex map_mutex_;
-};
+}  // namespace
 
 Error LmdbStore::failure(std::string_view what, int code) const {
   const bool is_full = code == ENOSPC || code == EDQUOT;
@@ -233,12 +126,16 @@ Result<std::optional<core::CheckpointMark>> LmdbStore::mark() const {
   const std::shared_lock lock(map_mutex_);
   Transaction txn;
   if (const int code = txn.begin(env_, MDB_RDONLY); code != 0) return failure("read", code);
+  return mark_in(txn.get());
+}
+
+Result<std::optional<core::CheckpointMark>> LmdbStore::mark_in(MDB_txn* txn) const {
   auto key = value_of(kMarkName);
   MDB_val value{};
-  const int code = mdb_get(txn.get(), mark_table_, &key, &value);
+  const int code = mdb_get(txn, mark_table_, &key, &value);
   if (code == MDB_NOTFOUND) return std::nullopt;
   if (code != 0) return failure("read", code);
-  const auto stored = split(value);
+  const auto stored = split_stored(value);
   if (!stored || checksum(stored->bytes) != stored->checksum) {
     return error(Failure::corrupt, "{}: the mark of the checkpoint is damaged", file_);
   }
@@ -266,7 +163,7 @@ Result<std::uint64_t> LmdbStore::load_table(MDB_txn* txn, Table table,
   MDB_val value{};
   int code = mdb_cursor_get(cursor.get(), &key, &value, MDB_FIRST);
   for (; code == 0; code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
-    const auto stored = split(value);
+    const auto stored = split_stored(value);
     if (!stored) return damaged(table, view_of(key));
     const auto hash = record_hash(table, view_of(key), stored->bytes);
     if (hash != stored->checksum) return damaged(table, view_of(key));
@@ -464,7 +361,7 @@ Result<void> LmdbStore::scan(
   }
   for (; code == 0; code = mdb_cursor_get(cursor.get(), &key, &value, MDB_NEXT)) {
     if (!to.empty() && view_of(key) > to) return success();
-    const auto stored = split(value);
+    const auto stored = split_stored(value);
     if (!stored || record_hash(table, view_of(key), stored->bytes) != stored->checksum) {
       return damaged(table, view_of(key));
     }
@@ -484,7 +381,7 @@ Result<std::optional<std::string>> LmdbStore::get(Table table, std::string_view 
   code = mdb_get(txn.get(), tables_[index_of_table(table)], &place, &value);
   if (code == MDB_NOTFOUND) return std::optional<std::string>();
   if (code != 0) return failure("read", code);
-  const auto stored = split(value);
+  const auto stored = split_stored(value);
   if (!stored || record_hash(table, key, stored->bytes) != stored->checksum) {
     return damaged(table, key);
   }
@@ -509,17 +406,9 @@ std::uint64_t LmdbStore::bytes_used() const {
   return (info.me_last_pgno + 1) * stat.ms_psize;
 }
 
-}  // namespace
-
-Result<std::unique_ptr<StateStore>> open_lmdb_store(const std::string& directory,
-                                                    const StoreOptions& options) {
-  if (options.map_bytes == 0 || options.map_bytes % kMapUnit != 0) {
-    return error(Failure::invalid, "the map is a multiple of 1 MiB");
-  }
-  COORD_TRY(make_directories(directory));
-  auto store = std::make_unique<LmdbStore>(directory, options);
-  COORD_TRY(store->open());
-  return std::unique_ptr<StateStore>(std::move(store));
+void LmdbStore::moved_to(const std::string& directory) {
+  directory_ = directory;
+  file_ = directory_ + "/data.mdb";
 }
 
 }  // namespace coord::disk

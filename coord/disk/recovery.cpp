@@ -22,7 +22,12 @@ Result<StartState> combine(const std::optional<core::CheckpointMark>& mark,
   });
   if (after != entries.begin()) {
     const auto& covered = *std::prev(after);
-    if (covered->index == start.checkpoint.index && covered->term != start.checkpoint.term) {
+    const bool contradicts =
+        covered->index == start.checkpoint.index && covered->term != start.checkpoint.term;
+    // What follows was either there before the snapshot, or written after it was installed. Whoever
+    // leads in the snapshot's term or later has its last entry (thesis, section 3.6.3), so entries
+    // that follow another one in its place are of earlier terms, all of them.
+    if (contradicts && after != entries.end() && (*after)->term < start.checkpoint.term) {
       return start;
     }
   }

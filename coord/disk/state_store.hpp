@@ -21,6 +21,34 @@
 
 namespace coord::disk {
 
+// The whole store as it was at one moment, as the bytes of a snapshot (snapshot_stream.hpp). It
+// does not keep commits waiting; pages that it may still read are not used again, so the file grows
+// while it lives. From one thread at a time, any.
+class SnapshotSource {
+ public:
+  virtual ~SnapshotSource() = default;
+  [[nodiscard]] virtual core::CheckpointMark mark() const = 0;
+  // The next bytes, at most `bytes_max`; fewer only at the end, where it gives none.
+  [[nodiscard]] virtual Result<std::string> read(std::size_t bytes_max) = 0;
+  [[nodiscard]] virtual bool has_ended() const = 0;
+};
+
+class StateStore;
+
+// A store that is filled with a snapshot's bytes beside the one in use. Gone without a trace unless
+// it is adopted. From the store thread.
+class SnapshotSink {
+ public:
+  virtual ~SnapshotSink() = default;
+  // disk_full: the same bytes may be tried again. `corrupt`: the bytes are damaged, all was in
+  // vain.
+  [[nodiscard]] virtual Result<void> append(std::string_view bytes) = 0;
+  // Checks that the snapshot is whole and makes it durable.
+  [[nodiscard]] virtual Result<core::CheckpointMark> finish() = 0;
+  // Requires: finish() succeeded. For loading the new state from it.
+  [[nodiscard]] virtual const StateStore& store() const = 0;
+};
+
 class StateStore {
  public:
   virtual ~StateStore() = default;
@@ -47,6 +75,15 @@ class StateStore {
   // The zxid of the oldest retained change, or none.
   [[nodiscard]] virtual Result<std::optional<Zxid>> oldest_change() const = 0;
   [[nodiscard]] virtual std::uint64_t bytes_used() const = 0;
+
+  // What is in the store now, from a read transaction of its own. invalid when it is empty.
+  [[nodiscard]] virtual Result<std::unique_ptr<SnapshotSource>> snapshot() const = 0;
+  // Begins a new store beside this one; what an earlier one left is removed.
+  [[nodiscard]] virtual Result<std::unique_ptr<SnapshotSink>> receive() = 0;
+  // Puts the new store in the place of this one: after a crash, whenever, it is one of them, whole.
+  // Sources of the old one may still be read. Requires: `sink` is of receive(), its finish()
+  // succeeded, no commit is under way.
+  [[nodiscard]] virtual Result<void> adopt(std::unique_ptr<SnapshotSink> sink) = 0;
 };
 
 struct StoreOptions {
@@ -58,7 +95,8 @@ struct StoreOptions {
   bool write_map = true;
 };
 
-// `directory` is made when it is missing.
+// `directory` is made when it is missing. `directory`.new is where a snapshot is received; an
+// exchange that a crash cut off is brought to its end (README.md, "An exchange").
 [[nodiscard]] Result<std::unique_ptr<StateStore>> open_lmdb_store(const std::string& directory,
                                                                   const StoreOptions& options);
 

@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "coord/server/join.hpp"
+
 namespace coord::server {
 namespace {
 
@@ -64,7 +66,9 @@ std::string check_peers(Config& config, const std::string& peer, const std::stri
   } else if (!config.join.empty()) {
     if (peer.empty())
       return "--join: give --peer HOST:PORT too, where the others reach this member";
-    if (!config.join.starts_with("http://")) return "--join: give a URL, http://HOST:PORT";
+    if (!parse_join_url(config.join)) {
+      return "--join: give a URL, http://[USER:PASSWORD@]HOST:PORT";
+    }
     config.peer_address = peer;
   }
   const auto& listen = peer.empty() ? config.peer_address : peer;
@@ -162,6 +166,20 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   app.allow_config_extras(CLI::config_extras_mode::error);
   app.add_flag("--check-config", check, "Checks the configuration, prints it and ends")
       ->configurable(false);
+  // Done once, by hand: they have no place in a file or in the environment.
+  auto* const back_up =
+      app.add_option("--backup", config.back_up, "Writes the data of a stopped member to this file")
+          ->configurable(false);
+  auto* const restore =
+      app.add_option("--restore", config.restore,
+                     "Makes an empty --data from a backup: a new cluster of one, --id, and ends")
+          ->configurable(false);
+  app.add_flag("--force-new-cluster", config.force_new_cluster,
+               "The quorum is lost for good: makes this data a new cluster of one and serves it")
+      ->configurable(false)
+      ->excludes(back_up)
+      ->excludes(restore);
+  back_up->excludes(restore);
   std::vector<std::string> flags = {"config"};
   const auto add = [&](const std::string& flag, auto& value, const std::string& help) {
     flags.push_back(flag);

@@ -35,6 +35,9 @@ struct Config {
   std::string role = "voter";
   std::string advertise_http;
   std::string advertise_zookeeper;
+  std::string back_up;  // Files; with one of these coordd does that and ends.
+  std::string restore;
+  bool force_new_cluster = false;
   std::uint64_t wal_segment_bytes = 64 * kMiB;
   std::int64_t drain_ms = 5'000;
   core::StateLimits limits;

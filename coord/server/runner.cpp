@@ -58,7 +58,7 @@ Runner::Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
           loop, *wal_,
           [this](const Result<void>& result, std::int64_t took) { on_synced(result, took); }),
       store_worker_(
-          loop, *store_,
+          loop, *store_, node_->state().limits(),
           [this](const StoreWorker::Written& written) {
             is_checkpointing_ = false;
             metrics_.checkpoint(written.records, written.milliseconds);
@@ -69,10 +69,12 @@ Runner::Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
           [this](bool is_full) {
             is_store_full_ = is_full;
             report_full();
-          }),
-      read_worker_(loop, *store_, [this](core::StoreAnswer found) {
-        enqueue(core::StoreAnswered{std::move(found)});
-      }) {}
+          },
+          [this](core::SnapshotWritten written) { enqueue(std::move(written)); }),
+      read_worker_(
+          loop, *store_,
+          [this](core::StoreAnswer found) { enqueue(core::StoreAnswered{std::move(found)}); },
+          [this](core::SnapshotWasRead found) { enqueue(std::move(found)); }) {}
 
 Runner::~Runner() = default;
 
@@ -87,9 +89,9 @@ void Runner::tick() {
     if (code) return;
     schedule_turn();
     check_room();
-    if (is_checkpointing_ && mono_ns() / 1'000'000 - checkpoint_since_ms_ > kCheckpointMs) {
-      store_worker_.hurry();
-    }
+    const bool is_late =
+        node_->is_store_late() || mono_ns() / 1'000'000 - checkpoint_since_ms_ > kCheckpointMs;
+    if (is_checkpointing_ && is_late) store_worker_.hurry();
     is_prepare_due_ = is_preparing_;
     if (!under_way_) prepare_log();
     if (drained_ && (is_idle() || mono_ns() / 1'000'000 >= drain_until_ms_)) {
@@ -244,6 +246,10 @@ void Runner::checkpoint(core::Checkpoint checkpoint) {
 }
 
 void Runner::read_store(core::StoreRead read) { read_worker_.ask(std::move(read)); }
+
+void Runner::read_snapshot(core::SnapshotRead read) { read_worker_.read(read); }
+
+void Runner::write_snapshot(core::SnapshotWrite write) { store_worker_.write(std::move(write)); }
 
 ConnectionId Runner::connect(api::Sink& sink) {
   const ConnectionId id(++last_connection_);

@@ -71,6 +71,8 @@ class Runner final : public core::Ports {
   void checkpoint(core::Checkpoint checkpoint) override;
   void read_store(core::StoreRead read) override;
   void recycle(Index up_to) override;
+  void read_snapshot(core::SnapshotRead read) override;
+  void write_snapshot(core::SnapshotWrite write) override;
 
  private:
   // What waits for a sync: as much as gathered while the one before was under way.

@@ -16,6 +16,7 @@ using Clock = std::chrono::steady_clock;
 
 // More than the node ever has under way.
 constexpr std::size_t kReadsMax = 1'000'000;
+constexpr std::size_t kWorkMax = 64;
 // A checkpoint so soon after the last one began: the writers are waiting for the store.
 constexpr auto kBusy = std::chrono::seconds(2);
 constexpr auto kFullRetry = std::chrono::milliseconds(200);
@@ -56,13 +57,15 @@ void DiskWorker::run() {
 
 // ---------------------------------------------------------------- StoreWorker
 
-StoreWorker::StoreWorker(boost::asio::io_context& loop, disk::StateStore& store, Done done,
-                         Full full)
+StoreWorker::StoreWorker(boost::asio::io_context& loop, disk::StateStore& store,
+                         core::StateLimits limits, Done done, Full full, Wrote wrote)
     : loop_(loop),
       store_(store),
       done_(std::move(done)),
       full_(std::move(full)),
-      work_(1),
+      wrote_(std::move(wrote)),
+      snapshots_(store, limits),
+      work_(kWorkMax),
       thread_([this] { run(); }) {}
 
 StoreWorker::~StoreWorker() {
@@ -79,11 +82,13 @@ void StoreWorker::hurry() {
 
 void StoreWorker::commit(core::Checkpoint checkpoint) { work_.put(std::move(checkpoint)); }
 
+void StoreWorker::write(core::SnapshotWrite write) { work_.put(std::move(write)); }
+
 void StoreWorker::run() {
   name_thread("coordd-store");
   for (auto work = work_.wait(); !work.empty(); work = work_.wait()) {
-    for (auto& checkpoint : work) {
-      while (!commit_one(checkpoint)) {
+    for (auto& one : work) {
+      while (!std::visit([this](auto& w) { return carry_out(w); }, one)) {
         if (is_stopping_) return;
         std::this_thread::sleep_for(kFullRetry);
       }
@@ -91,7 +96,25 @@ void StoreWorker::run() {
   }
 }
 
-bool StoreWorker::commit_one(core::Checkpoint& checkpoint) {
+bool StoreWorker::carry_out(const core::SnapshotWrite& write) {
+  yield_to_others(pthread_self(), false);
+  auto result = snapshots_.write(write);
+  if (!result) {
+    if (result.error().failure != Failure::disk_full) {
+      log_and_die("a snapshot cannot be installed: {}", result.error().message);
+    }
+    boost::asio::post(loop_, [this] { full_(true); });
+    return false;
+  }
+  if (!result.value()) return true;
+  boost::asio::post(loop_, [this, done = std::move(*result.value())]() mutable {
+    full_(false);
+    wrote_(std::move(done));
+  });
+  return true;
+}
+
+bool StoreWorker::carry_out(core::Checkpoint& checkpoint) {
   const auto start = Clock::now();
   yield_to_others(pthread_self(),
                   start - std::exchange(last_start_, start) > kBusy && !is_stopping_);
@@ -119,10 +142,15 @@ bool StoreWorker::commit_one(core::Checkpoint& checkpoint) {
 
 // ---------------------------------------------------------------- ReadWorker
 
-ReadWorker::ReadWorker(boost::asio::io_context& loop, const disk::StateStore& store, Done done)
-    : loop_(loop), store_(store), done_(std::move(done)), work_(kReadsMax), thread_([this] {
-        run();
-      }) {}
+ReadWorker::ReadWorker(boost::asio::io_context& loop, const disk::StateStore& store, Done done,
+                       Sent sent)
+    : loop_(loop),
+      store_(store),
+      done_(std::move(done)),
+      sent_(std::move(sent)),
+      snapshots_(store),
+      work_(kReadsMax),
+      thread_([this] { run(); }) {}
 
 ReadWorker::~ReadWorker() {
   work_.close();
@@ -130,6 +158,8 @@ ReadWorker::~ReadWorker() {
 }
 
 void ReadWorker::ask(core::StoreRead read) { work_.put(std::move(read)); }
+
+void ReadWorker::read(core::SnapshotRead read) { work_.put(read); }
 
 void ReadWorker::run() {
   name_thread("coordd-read");
@@ -146,10 +176,15 @@ void ReadWorker::run() {
     return std::string();
   };
   for (auto work = work_.wait(); !work.empty(); work = work_.wait()) {
-    for (const auto& read : work) {
-      auto found = core::answer(read, reader);
-      boost::asio::post(loop_,
-                        [this, found = std::move(found)]() mutable { done_(std::move(found)); });
+    for (const auto& one : work) {
+      if (const auto* read = std::get_if<core::StoreRead>(&one)) {
+        boost::asio::post(loop_, [this, found = core::answer(*read, reader)]() mutable {
+          done_(std::move(found));
+        });
+      } else if (auto piece = snapshots_.read(std::get<core::SnapshotRead>(one))) {
+        boost::asio::post(loop_,
+                          [this, found = std::move(*piece)]() mutable { sent_(std::move(found)); });
+      }
     }
   }
 }

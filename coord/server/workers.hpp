@@ -10,13 +10,16 @@
 #include <chrono>
 #include <functional>
 #include <thread>
+#include <variant>
 
 #include "coord/base/result.hpp"
 #include "coord/core/changes.hpp"
 #include "coord/core/checkpoint.hpp"
+#include "coord/core/snapshot.hpp"
 #include "coord/disk/state_store.hpp"
 #include "coord/disk/wal.hpp"
 #include "coord/server/mailbox.hpp"
+#include "coord/server/snapshots.hpp"
 
 namespace coord::server {
 
@@ -38,7 +41,8 @@ class DiskWorker {
   std::thread thread_;
 };
 
-// Commits checkpoints to the store. A full disk is tried again until there is room.
+// Commits checkpoints to the store and fills the one that a snapshot brings, in the order in which
+// it is asked. A full disk is tried again until there is room.
 class StoreWorker {
  public:
   struct Written {
@@ -48,40 +52,53 @@ class StoreWorker {
   };
   using Done = std::function<void(const Written&)>;
   using Full = std::function<void(bool is_full)>;
-  StoreWorker(boost::asio::io_context& loop, disk::StateStore& store, Done done, Full full);
+  using Wrote = std::function<void(core::SnapshotWritten)>;
+  StoreWorker(boost::asio::io_context& loop, disk::StateStore& store, core::StateLimits limits,
+              Done done, Full full, Wrote wrote);
   ~StoreWorker();
   // Requires: none is under way.
   void commit(core::Checkpoint checkpoint);
   // The commit under way takes too long: no pauses any more, and its share of the processor.
   void hurry();
+  void write(core::SnapshotWrite write);
 
  private:
+  using Work = std::variant<core::Checkpoint, core::SnapshotWrite>;
   void run();
-  bool commit_one(core::Checkpoint& checkpoint);
+  // False: the disk is full, the same has to be tried again.
+  bool carry_out(core::Checkpoint& checkpoint);
+  bool carry_out(const core::SnapshotWrite& write);
   boost::asio::io_context& loop_;
   disk::StateStore& store_;
   Done done_;
   Full full_;
-  Mailbox<core::Checkpoint> work_;
+  Wrote wrote_;
+  SnapshotWriter snapshots_;  // Of the store thread.
+  Mailbox<Work> work_;
   std::chrono::steady_clock::time_point last_start_;  // Of the store thread.
   std::atomic<bool> is_stopping_ = false;             // Before the thread that reads it.
   std::thread thread_;
 };
 
-// Answers questions about the past from read transactions.
+// Answers questions about the past from read transactions, and reads the snapshots that others
+// pull.
 class ReadWorker {
  public:
   using Done = std::function<void(core::StoreAnswer)>;
-  ReadWorker(boost::asio::io_context& loop, const disk::StateStore& store, Done done);
+  using Sent = std::function<void(core::SnapshotWasRead)>;
+  ReadWorker(boost::asio::io_context& loop, const disk::StateStore& store, Done done, Sent sent);
   ~ReadWorker();
   void ask(core::StoreRead read);
+  void read(core::SnapshotRead read);
 
  private:
   void run();
   boost::asio::io_context& loop_;
   const disk::StateStore& store_;
   Done done_;
-  Mailbox<core::StoreRead> work_;
+  Sent sent_;
+  SnapshotReader snapshots_;  // Of the reader thread.
+  Mailbox<std::variant<core::StoreRead, core::SnapshotRead>> work_;
   std::thread thread_;
 };
 

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <map>
 #include <memory>
@@ -18,6 +19,7 @@
 #include "coord/core/node.hpp"
 #include "coord/core/turn.hpp"
 #include "coord/disk/wal.hpp"
+#include "coord/server/snapshots.hpp"
 #include "tests/sim/model_store.hpp"
 #include "tests/sim/sim_disk.hpp"
 #include "tests/sim/world.hpp"
@@ -86,6 +88,8 @@ class Member final : public core::Ports, public TraceSink {
   void checkpoint(core::Checkpoint checkpoint) override;
   void read_store(core::StoreRead read) override;
   void recycle(Index up_to) override;
+  void read_snapshot(core::SnapshotRead read) override;
+  void write_snapshot(core::SnapshotWrite write) override;
 
  private:
   struct Unsynced {
@@ -114,6 +118,7 @@ class Member final : public core::Ports, public TraceSink {
   void on_log_full();
   void report_full();
   void commit_store();
+  void write_next();
   void commit_mutated();
   void doom(const Error& error);
   void die_if_doomed();
@@ -146,6 +151,9 @@ class Member final : public core::Ports, public TraceSink {
   std::optional<core::Checkpoint> checkpoint_;
   bool is_checkpoint_half_ = false;  // Mutant index_apart_from_data: the data is there.
   Index recycled_;
+  std::optional<server::SnapshotReader> snapshot_reader_;  // Of this process.
+  std::optional<server::SnapshotWriter> snapshot_writer_;
+  std::deque<core::SnapshotWrite> snapshot_writes_;
   std::optional<std::string> doom_;
 
   std::map<ConnectionId, Listener*> listeners_;

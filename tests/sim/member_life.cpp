@@ -258,6 +258,9 @@ void Member::end(End how) {
   store_.crash(world_.prng(), checkpoint_ && is_plain ? &*checkpoint_ : nullptr, odds);
   store_.faults.is_full = was_full;
   checkpoint_.reset();
+  snapshot_reader_.reset();
+  snapshot_writer_.reset();
+  snapshot_writes_.clear();
   recycled_ = Index();
   auto lost = std::exchange(listeners_, {});
   last_delivery_us_.clear();

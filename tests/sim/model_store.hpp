@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -41,6 +42,10 @@ class ModelStore final : public disk::StateStore {
                                                        std::string_view key) const override;
   [[nodiscard]] Result<std::optional<Zxid>> oldest_change() const override;
   [[nodiscard]] std::uint64_t bytes_used() const override;
+  [[nodiscard]] Result<std::unique_ptr<disk::SnapshotSource>> snapshot() const override;
+  [[nodiscard]] Result<std::unique_ptr<disk::SnapshotSink>> receive() override;
+  // All at once: there is no moment in which a crash could come between.
+  [[nodiscard]] Result<void> adopt(std::unique_ptr<disk::SnapshotSink> sink) override;
 
   // Broken on purpose, for the simulator's mutants.
   [[nodiscard]] Result<void> commit_mutated(const core::Checkpoint& checkpoint, Mutant mutant);
@@ -51,6 +56,8 @@ class ModelStore final : public disk::StateStore {
   void crash(Prng& prng, const core::Checkpoint* under_way, const StoreCrashOdds& odds);
 
  private:
+  friend class ModelSource;
+  friend class ModelSink;
   using Key = std::pair<Table, std::string>;
   void set(const Key& key, const std::optional<std::string>& bytes);
   void trim(Zxid below);

@@ -47,6 +47,7 @@ class Cluster {
     election::HardState hard_state;
     std::vector<election::SharedEntry> log;
     std::unique_ptr<Node> node;  // Null while it is stopped.
+    bool joins = false;
 
     // core::Ports
     void send(std::vector<Message> messages) override {
@@ -73,6 +74,8 @@ class Cluster {
       inbox_.emplace_back(StoreAnswered{answer(read, store.reader())});
     }
     void recycle(Index up_to) override { recycled.push_back(up_to); }
+    void read_snapshot(SnapshotRead /*read*/) override { ADD_FAILURE() << "no snapshots here"; }
+    void write_snapshot(SnapshotWrite /*write*/) override { ADD_FAILURE() << "no snapshots here"; }
     // coord::TraceSink
     void trace(const TraceEvent& event) override { traces.push_back(event); }
 
@@ -139,8 +142,11 @@ class Cluster {
     }
     return head.state().applied_term() == head.raft().term();
   }
-  // An empty machine that nobody knows yet; start() it with what the others tell it to be.
-  void add(std::uint64_t id) { members_[id].world_ = this; }
+  // A machine without data. `joins`: it is no founder and begins with an empty ensemble.
+  void add(std::uint64_t id, bool joins = false) {
+    members_[id].world_ = this;
+    members_[id].joins = joins;
+  }
   void start(std::uint64_t id) {
     auto& member = members_.at(id);
     member.node = std::make_unique<Node>(options_of(id), recovered(member), member);
@@ -335,7 +341,7 @@ class Cluster {
       }
       EXPECT_EQ(state.load_done(*mark), "");
     } else {
-      state.set_membership(first_);
+      state.set_membership(member.joins ? election::Membership() : first_);
     }
     election::Restored log;
     log.hard_state = member.hard_state;

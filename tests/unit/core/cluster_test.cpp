@@ -42,11 +42,12 @@ TEST(Cluster, AMemberThatIsCutOffCommitsNothing) {
   }()));
   world.advance(3'000);
   EXPECT_NE(world.leader(), old);
-  const auto reply = world.reply_of(old, lost);
-  ASSERT_TRUE(reply);
-  EXPECT_EQ(reply->code, Code::outcome_unknown);
+  EXPECT_FALSE(world.reply_of(old, lost)) << "its fate is not known there";
   world.heal();
   world.settle();
+  const auto reply = world.reply_of(old, lost);
+  ASSERT_TRUE(reply);
+  EXPECT_EQ(reply->code, Code::no_leader) << "what the next leader did not have is not applied";
   EXPECT_FALSE(world.node(old).state().tree().get("/lost"));
 }
 

@@ -263,6 +263,8 @@ class Harness final : public Ports, public TraceSink {
   }
   void read_store(StoreRead read) override { unanswered.push_back(std::move(read)); }
   void recycle(Index up_to) override { recycled = up_to; }
+  void read_snapshot(SnapshotRead) override { FAIL() << "nobody pulls"; }
+  void write_snapshot(SnapshotWrite) override { FAIL() << "nobody to install from"; }
   void trace(const TraceEvent& event) override { traces.push_back(event); }
 
  private:

@@ -32,7 +32,8 @@ TEST(Recovery, the_log_continues_the_checkpoint_or_is_refused) {
       {"a hole between", mark_at(3), 5, 6, 2, {}, "entries are missing"},
       {"a new log beside a checkpoint", mark_at(3), 0, 0, 0, {}, "the log is missing"},
       {"a log without entries", mark_at(3), 0, 0, 2, {}, ""},
-      {"a log that a snapshot replaced", mark_at(4, 1), 1, 6, 2, {}, ""},
+      {"a log that a snapshot replaced", mark_at(4, 3), 1, 6, 3, {}, ""},
+      {"a log that ends where a snapshot replaced it", mark_at(6, 3), 1, 6, 3, {}, ""},
   };
   for (const auto& c : cases) {
     WalRecovered recovered;
@@ -52,6 +53,18 @@ TEST(Recovery, the_log_continues_the_checkpoint_or_is_refused) {
     EXPECT_EQ(start.value().hard_state.term, Term(c.term)) << c.name;
     EXPECT_EQ(start.value().checkpoint.index, c.mark ? c.mark->applied : Index()) << c.name;
   }
+}
+
+TEST(Recovery, what_was_written_after_a_snapshot_replaced_the_log_is_kept) {
+  WalRecovered recovered;
+  recovered.hard_state.term = Term(5);
+  for (std::uint64_t i = 1; i <= 4; ++i) recovered.entries.push_back(entry(i, 2));
+  recovered.entries.push_back(entry(5, 3));
+  recovered.entries.push_back(entry(6, 5));
+  const auto start = combine(mark_at(4, 3), std::move(recovered));
+  ASSERT_TRUE(start);
+  ASSERT_EQ(start.value().entries.size(), 2U);
+  EXPECT_EQ(start.value().entries.front()->index, Index(5));
 }
 
 }  // namespace

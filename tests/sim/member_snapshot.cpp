@@ -1,0 +1,50 @@
+// A member's snapshots: the real reader and writer, over the model of the store, later in time.
+#include <utility>
+
+#include "tests/sim/member.hpp"
+
+namespace coord::sim {
+namespace {
+
+constexpr std::int64_t kRetryUs = 200'000;
+
+}  // namespace
+
+void Member::read_snapshot(core::SnapshotRead read) {
+  if (doom_) return;
+  post(world_.delay(world_.plan().store_us / 4), [this, read] {
+    if (!snapshot_reader_) snapshot_reader_.emplace(store_);
+    auto found = snapshot_reader_->read(read);
+    if (!found) return;
+    post(world_.between(1, 500),
+         [this, found = std::move(*found)]() mutable { receive(std::move(found)); });
+  });
+}
+
+// One after the other, as the store thread takes them.
+void Member::write_snapshot(core::SnapshotWrite write) {
+  if (doom_) return;
+  snapshot_writes_.push_back(std::move(write));
+  if (snapshot_writes_.size() == 1) {
+    post(world_.delay(world_.plan().store_us / 4), [this] { write_next(); });
+  }
+}
+
+void Member::write_next() {
+  if (!snapshot_writer_) snapshot_writer_.emplace(store_, world_.plan().limits);
+  auto done = snapshot_writer_->write(snapshot_writes_.front());
+  if (!done) {
+    if (done.error().failure != Failure::disk_full) return doom(done.error());
+    return post(kRetryUs, [this] { write_next(); });
+  }
+  snapshot_writes_.pop_front();
+  if (!snapshot_writes_.empty()) {
+    post(world_.delay(world_.plan().store_us / 4), [this] { write_next(); });
+  }
+  if (!done.value()) return;
+  // Reported a moment later: a crash may come between.
+  post(world_.between(1, 2'000),
+       [this, written = std::move(*done.value())]() mutable { receive(std::move(written)); });
+}
+
+}  // namespace coord::sim
