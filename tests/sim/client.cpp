@@ -226,6 +226,8 @@ void Client::check_floor(const Asked& asked, const core::Reply& reply) {
   const auto& request = asked.request;
   const auto* get = std::get_if<core::Get>(&request.op);
   if (get != nullptr && get->at) return;
+  // The answer to a change of the ensemble says nothing of the data.
+  if (request.op.index() > core::Operation(core::GetStatus()).index()) return;
   if (core::is_write(request.op)) {
     if (reply.code == Code::ok && !reply.was_applied_before && reply.revision <= asked.floor) {
       world_.fail(12, fmt::format("a write is at {}, and {} was told before it was asked",

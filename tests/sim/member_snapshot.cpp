@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "tests/sim/member.hpp"
+#include "tests/sim/witness.hpp"
 
 namespace coord::sim {
 namespace {
@@ -36,6 +37,13 @@ void Member::write_next() {
   if (!done) {
     if (done.error().failure != Failure::disk_full) return doom(done.error());
     return post(kRetryUs, [this] { write_next(); });
+  }
+  const auto kind = snapshot_writes_.front().kind;
+  if (done.value() && done.value()->loaded) loaded_ = done.value()->loaded;
+  if (kind == core::SnapshotWrite::Kind::adopt && loaded_) {
+    world_.count(Count::snapshot_installed);
+    world_.witness().on_adopted(*this, {loaded_->mark.applied, loaded_->mark.applied_term},
+                                loaded_->state.membership());
   }
   snapshot_writes_.pop_front();
   if (!snapshot_writes_.empty()) {

@@ -78,7 +78,8 @@ enum class Count : std::uint8_t {
   leased_turn,
   membership,
   core_alone,
-  snapshot_wanted,
+  snapshot_installed,
+  transfer,
   count
 };
 inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::count);
