@@ -165,7 +165,8 @@ void Node::on(MemberId /*from*/, TouchesConfirmed&& message) {
       auto reply = reply_to(request);
       reply.result = KeepaliveResult{answer.remaining_ms};
       deliver(std::move(reply));
-    } else if (answer.wait_for && answer.wait_for > index_of(state_.applied())) {
+    } else if (answer.wait_for) {
+      // Looked at again, at once if its end came here meanwhile.
       park(answer.wait_for, std::move(waiting));
     } else {
       refuse(request, Code::no_leader, "the leader could not confirm the renewal");
@@ -266,6 +267,8 @@ void Node::on(MemberId from, Touches&& message) {
     const auto ending = expiring_.find(each.session);
     if (ending != expiring_.end()) answer.wait_for = ending->second;
     const auto* session = state_.sessions().find(each.session);
+    // It ended here; the follower has not come as far, or it would not have asked.
+    if (session == nullptr) answer.wait_for = index_of(state_.applied());
     if (ending != expiring_.end() || session == nullptr || !raft_.has_lease(now_.mono_ms)) continue;
     touch(each.session);
     answer.is_confirmed = true;
