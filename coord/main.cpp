@@ -14,6 +14,7 @@
 #include "coord/server/config.hpp"
 #include "coord/server/data.hpp"
 #include "coord/server/gateway.hpp"
+#include "coord/server/join.hpp"
 #include "coord/server/log.hpp"
 #include "coord/server/metrics.hpp"
 #include "coord/server/peer_hooks.hpp"
@@ -119,6 +120,10 @@ int serve(const Config& config) {
     for (const auto& member : config.members) {
       if (member.id != config.id) links->dial(member.id, member.peer);
     }
+    links->refresh();
+  }
+  if (!config.join.empty() && is_empty(runner.node())) {
+    if (const auto joined = ask_to_join(config); !joined) return fail(joined.error());
   }
   spdlog::info("event=serving http={}:{} data={} version={}", config.http.host, port.value(),
                config.data, COORD_VERSION);

@@ -95,6 +95,8 @@ class VoteGate {
   // an entry that makes it more than empty.
   VoteGate(MemberId self, bool is_empty, std::vector<MemberId> voters);
   void answered(MemberId member, bool is_empty, bool knows_me);
+  // It has applied what identifies the cluster: it follows, and is empty no more.
+  void follows() noexcept { is_open_ = true; }
   [[nodiscard]] bool is_open() const noexcept { return is_open_; }
 
  private:

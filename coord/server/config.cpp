@@ -8,6 +8,8 @@
 #include <cstdlib>
 #include <iostream>
 
+#include "coord/server/join.hpp"
+
 namespace coord::server {
 namespace {
 
@@ -64,7 +66,9 @@ std::string check_peers(Config& config, const std::string& peer, const std::stri
   } else if (!config.join.empty()) {
     if (peer.empty())
       return "--join: give --peer HOST:PORT too, where the others reach this member";
-    if (!config.join.starts_with("http://")) return "--join: give a URL, http://HOST:PORT";
+    if (!parse_join_url(config.join)) {
+      return "--join: give a URL, http://[USER:PASSWORD@]HOST:PORT";
+    }
     config.peer_address = peer;
   }
   const auto& listen = peer.empty() ? config.peer_address : peer;

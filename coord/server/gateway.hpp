@@ -33,8 +33,8 @@ class ServerGateway final : public api::Gateway {
     return false;
   }
   [[nodiscard]] std::string metrics() override {
-    return metrics_.text(runner_.node(), runner_.wal(), runner_.store(),
-                         runner_.connection_count());
+    return metrics_.text(runner_.node(), runner_.wal(), runner_.store(), runner_.connection_count(),
+                         runner_.links());
   }
   [[nodiscard]] session::Secret random_secret() override;
 

@@ -9,6 +9,7 @@
 
 #include "coord/disk/state_store.hpp"
 #include "coord/disk/wal.hpp"
+#include "coord/server/peer_link.hpp"
 
 namespace coord::server {
 namespace {
@@ -79,6 +80,23 @@ struct Metrics::Impl {
       gauge("coord_dirty_records", "Records that changed since the last checkpoint.");
   prometheus::Gauge& segments = gauge("coord_wal_segments", "Segment files of the log.");
   prometheus::Gauge& store_bytes = gauge("coord_store_bytes", "Bytes that the store uses.");
+  prometheus::Gauge& links_up =
+      gauge("coord_peer_links_up", "Members to which links stand both ways.");
+  prometheus::Counter& frames_sent =
+      counter("coord_peer_frames_sent_total", "Messages sent to other members.");
+  prometheus::Counter& peer_bytes_sent =
+      counter("coord_peer_bytes_sent_total", "Bytes sent to other members.");
+  prometheus::Counter& frames_received =
+      counter("coord_peer_frames_received_total", "Messages received from other members.");
+  prometheus::Counter& peer_bytes_received =
+      counter("coord_peer_bytes_received_total", "Bytes received from other members.");
+  prometheus::Counter& peer_dropped =
+      counter("coord_peer_messages_dropped_total",
+              "Messages for which no link stood, or that waited long.");
+  prometheus::Counter& peer_dials =
+      counter("coord_peer_dials_total", "Tries to reach other members.");
+  prometheus::Counter& peer_breaks =
+      counter("coord_peer_breaks_total", "Links to other members that broke.");
   prometheus::Gauge& resident =
       gauge("process_resident_memory_bytes", "Resident memory of this process.");
 };
@@ -96,7 +114,8 @@ void Metrics::checkpoint(std::size_t records, std::int64_t milliseconds) {
 }
 
 std::string Metrics::text(const core::Node& node, const disk::Wal& wal,
-                          const disk::StateStore& store, std::size_t connections) {
+                          const disk::StateStore& store, std::size_t connections,
+                          const PeerLinks* links) {
   auto& m = *impl_;
   raise_to(m.turns, turns_);
   raise_to(m.events, events_);
@@ -122,6 +141,17 @@ std::string Metrics::text(const core::Node& node, const disk::Wal& wal,
   m.segments.Set(number(wal.segment_count()));
   m.store_bytes.Set(number(store.bytes_used()));
   m.resident.Set(resident_bytes());
+  if (links != nullptr) {
+    const auto& peers = links->counters();
+    m.links_up.Set(number(links->links_up()));
+    raise_to(m.frames_sent, peers.frames_sent);
+    raise_to(m.peer_bytes_sent, peers.bytes_sent);
+    raise_to(m.frames_received, peers.frames_received);
+    raise_to(m.peer_bytes_received, peers.bytes_received);
+    raise_to(m.peer_dropped, peers.messages_dropped);
+    raise_to(m.peer_dials, peers.dials);
+    raise_to(m.peer_breaks, peers.breaks);
+  }
   return prometheus::TextSerializer().Serialize(m.registry.Collect());
 }
 

@@ -20,6 +20,8 @@ class StateStore;
 
 namespace coord::server {
 
+class PeerLinks;
+
 class Metrics {
  public:
   Metrics();
@@ -38,7 +40,8 @@ class Metrics {
 
   // Prometheus' text format.
   [[nodiscard]] std::string text(const core::Node& node, const disk::Wal& wal,
-                                 const disk::StateStore& store, std::size_t connections);
+                                 const disk::StateStore& store, std::size_t connections,
+                                 const PeerLinks* links);
 
  private:
   struct Impl;

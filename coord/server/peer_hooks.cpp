@@ -1,5 +1,6 @@
 #include "coord/server/peer_hooks.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "coord/server/log.hpp"
@@ -7,7 +8,22 @@
 namespace coord::server {
 namespace {
 
-std::vector<core::KnownMember> known_members(const core::Node&) { return {}; }
+// A template, so that it follows what the state records of its members.
+template <class State>
+std::vector<core::KnownMember> known_members(const State& state) {
+  std::vector<core::KnownMember> known;
+  if constexpr (requires { state.members(); }) {
+    for (const auto& one : state.members()) {
+      known.push_back({one.id, one.peer, one.disk_id, one.is_removed});
+    }
+  }
+  // Members of --members are in the ensemble before anything is recorded of them.
+  for (const auto id : state.membership().everybody()) {
+    const auto has_id = [id](const core::KnownMember& one) { return one.id == id; };
+    if (std::none_of(known.begin(), known.end(), has_id)) known.push_back({id, {}, 0, false});
+  }
+  return known;
+}
 
 // Another member says that this one may not be who it claims to be.
 bool is_final(core::Refusal refusal) {
@@ -45,7 +61,7 @@ PeerLinks::Hooks peer_hooks(const Config& config, const Endpoint& http, std::uin
     now.is_empty = is_empty(runner.node());
     return now;
   };
-  hooks.known = [&runner] { return known_members(runner.node()); };
+  hooks.known = [&runner] { return known_members(runner.node().state()); };
   hooks.deliver = [&runner](core::Event event) { runner.enqueue(std::move(event)); };
   hooks.refused = [&runner, has_list = !config.members.empty(), leave = std::move(leave)](
                       MemberId by, const core::Greeting& greeting) {

@@ -16,6 +16,7 @@ using Tcp = asio::ip::tcp;
 
 constexpr std::int64_t kPauseMsMin = 50;
 constexpr std::int64_t kPauseMsMax = 1'000;
+constexpr auto kRefresh = std::chrono::milliseconds(500);
 constexpr auto kAcceptAgain = std::chrono::milliseconds(100);
 // Connections that were accepted, more than any cluster has members.
 constexpr std::size_t kCallersMax = 256;
@@ -37,7 +38,8 @@ PeerLinks::PeerLinks(asio::io_context& loop, MemberId self, Hooks hooks, core::V
       gate_(std::move(gate)),
       prng_(seed),
       acceptor_(loop),
-      accept_again_(loop) {}
+      accept_again_(loop),
+      refresh_again_(loop) {}
 
 PeerLinks::~PeerLinks() { stop(); }
 
@@ -52,6 +54,7 @@ void PeerLinks::stop() {
   Code ignored;
   acceptor_.close(ignored);
   accept_again_.cancel();
+  refresh_again_.cancel();
   for (auto& [id, peer] : peers_) {
     peer.retry->cancel();
     if (peer.sender) peer.sender->close();
@@ -64,7 +67,31 @@ std::size_t PeerLinks::links_up() const noexcept {
       peers_.begin(), peers_.end(), [](const auto& entry) { return entry.second.is_up; }));
 }
 
+void PeerLinks::refresh() {
+  const auto known = hooks_.known();
+  for (const auto& member : known) {
+    if (member.id == self_) continue;
+    if (member.is_removed) {
+      forget(member.id);
+    } else if (!member.peer.empty()) {
+      dial(member.id, member.peer);
+    }
+  }
+  const auto hello = hooks_.hello();
+  if (!hello.cluster.empty()) gate_.follows();
+  const auto verdict = core::judge_self(hello, known);
+  if (verdict.text != std::exchange(self_refusal_, verdict.text) && !verdict.text.empty()) {
+    spdlog::error("event=refused by={} code={} why=\"{}\"", self_, core::word_of(verdict.refusal),
+                  verdict.text);
+  }
+  refresh_again_.expires_after(kRefresh);
+  refresh_again_.async_wait([this](const Code& code) {
+    if (!code && !is_stopped_) refresh();
+  });
+}
+
 std::string PeerLinks::refusals() const {
+  if (!self_refusal_.empty()) return self_refusal_;
   for (const auto& [id, peer] : peers_) {
     if (!peer.refusal.empty())
       return fmt::format("member {} refuses this one: {}", id, peer.refusal);
@@ -215,7 +242,7 @@ void PeerLinks::dial_now(MemberId id, Peer& peer) {
     const auto at = peers_.find(id);
     if (at == peers_.end()) return;
     at->second.sender.reset();
-    if (why != "refused") complain(at->second, id, why);
+    if (why != "refused" && !at->second.is_up) complain(at->second, id, why);
     on_broken(id, why);
     dial_later(id, at->second);
   };

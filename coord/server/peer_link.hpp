@@ -51,6 +51,9 @@ class PeerLinks {
   // Ends the links to it, and dials it no more.
   void forget(MemberId id);
   void send(const std::vector<core::Message>& messages);
+  // Follows what the replicated state records: dials whom it adds, at the addresses that it names,
+  // forgets whom it removed. From now on by itself, twice a second.
+  void refresh();
   void stop();
 
   [[nodiscard]] const PeerCounters& counters() const noexcept { return counters_; }
@@ -96,6 +99,8 @@ class PeerLinks {
   std::map<MemberId, std::uint64_t> seen_disks_;               // Since this process began.
   std::map<std::shared_ptr<PeerReceiver>, MemberId> callers_;  // None until greeted.
   std::map<std::string, std::string> stranger_complaints_;     // By address.
+  boost::asio::steady_timer refresh_again_;
+  std::string self_refusal_;  // The state knows this member on another disk.
   bool is_stopped_ = false;
 };
 
