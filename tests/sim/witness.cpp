@@ -166,9 +166,11 @@ void Witness::on_send(const Member& member, const core::Message& message) {
   const auto* body = std::get_if<election::Body>(&message.body);
   if (body == nullptr) return;
   const auto& synced = logs_[member.id()].synced;
+  const auto& mirror = logs_[member.id()].mirror;
   const auto require_last = [&](Term term, Index last, const char* what) {
-    // What a later term cut off was synced with it: of no use to anybody, and no harm.
-    if (synced.last() >= last || synced.hard_state.term > term) return;
+    // What was cut off since then was synced with the cut: of no use to anybody, and no harm.
+    const bool is_cut = synced.hard_state.term > term || mirror.last() < last;
+    if (synced.last() >= last || is_cut) return;
     world_.fail(5, fmt::format("member {} {} {}, and has {} on its disk", member.id(), what, last,
                                synced.last()));
   };
