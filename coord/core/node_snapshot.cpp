@@ -13,6 +13,9 @@
 namespace coord::core {
 namespace {
 
+// So many pulls without an answer, and another leader's offer is taken.
+constexpr std::int64_t kSilentRetries = 3;
+
 election::SnapshotMark mark_of(const CheckpointMark& mark) {
   return {mark.applied, mark.applied_term};
 }
@@ -166,8 +169,18 @@ void Node::read_wanted() {
 void Node::begin_install(election::SnapshotMark announced) {
   const auto from = raft_.leader();
   if (install_) {
-    // What is under way serves as well if it is not older and its sender can be reached.
-    const bool is_reached = install_->from == from || links_.contains(install_->from);
+    // What has just begun is not begun anew for each checkpoint that the leader takes meanwhile:
+    // the sender holds the log of what it sends only once it was asked.
+    if (install_->from == from && install_->stream == 0) {
+      if (install_->stage == Install::Stage::beginning) install_->announced = announced;
+      return;
+    }
+    // What is under way serves as well if it is not older and its sender can be reached. One that
+    // leads no more and is silent may be cut off in one direction.
+    const bool is_heard =
+        install_->heard_ms + kSilentRetries * options_.snapshots.retry_ms > now_.mono_ms ||
+        install_->stage != Install::Stage::pulling;
+    const bool is_reached = install_->from == from || (links_.contains(install_->from) && is_heard);
     if (install_->mark.index >= announced.index && is_reached) return;
     COORD_CHECK(install_->stage != Install::Stage::adopting, "Raft hears nothing meanwhile");
     write_snapshot(SnapshotWrite::Kind::drop);

@@ -69,6 +69,7 @@ class Client final : public Listener {
 
   // client_requests.cpp: what to ask.
   void ask_something();
+  bool ask_of_cluster();
   void keep_alive();
   core::Request draw_request();
   core::Operation draw_register();

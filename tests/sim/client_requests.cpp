@@ -218,7 +218,30 @@ core::Request Client::draw_request() {
   return request;
 }
 
+// As an operator does it: any member, any time, several at once.
+bool Client::ask_of_cluster() {
+  const auto& plan = world_.plan();
+  if (!world_.is_stormy() || plan.members < 2 || !world_.prng().chance(1, 200)) return false;
+  const MemberId id(1 + world_.prng().below(plan.members));
+  core::Request request;
+  request.identities = {{"super", "operator"}};
+  if (world_.chance(50)) {
+    if (!plan.has(Fault::transfer)) return false;
+    world_.count(Count::transfer);
+    request.op = core::TransferLeader{world_.chance(50) ? id : MemberId()};
+  } else {
+    if (!plan.has(Fault::membership)) return false;
+    core::ChangeMember change;
+    change.id = id;
+    change.role = world_.chance(60) ? core::MemberRole::voter : core::MemberRole::observer;
+    request.op = change;
+  }
+  ask(std::move(request));
+  return true;
+}
+
 void Client::ask_something() {
+  if (ask_of_cluster()) return;
   if (!to_retry_.empty()) {
     auto again = std::move(to_retry_.back());
     to_retry_.pop_back();

@@ -25,6 +25,8 @@ struct Image {
     if (list.empty()) return;
     const auto first = list.front()->index;
     while (!entries.empty() && entries.back()->index >= first) entries.pop_back();
+    // What was written before a snapshot came does not reach what is written after it.
+    if (!entries.empty() && entries.back()->index.next() != first) entries.clear();
     entries.insert(entries.end(), list.begin(), list.end());
   }
   // A snapshot took the place of everything up to its mark.

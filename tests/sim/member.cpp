@@ -21,11 +21,6 @@ constexpr std::int64_t kFullRetryUs = 250'000;
 constexpr std::int64_t kStoreRetryUs = 200'000;
 constexpr std::int64_t kSlowSyncUs = 300'000;
 
-// When the faults are over, nothing is slow any more.
-std::int64_t calm_mean(const World& world, std::int64_t mean_us, std::int64_t calm_us) {
-  return world.is_stormy() ? mean_us : std::min(mean_us, calm_us);
-}
-
 void append(disk::WalBatch& batch, election::Persist&& persist) {
   if (persist.hard_state) batch.hard_state = persist.hard_state;
   if (persist.entries.empty()) return;
@@ -168,7 +163,7 @@ void Member::write_gathered() {
   is_synced_ = false;
   // The disk thread: the sync happens at some moment, and is reported at a later one.
   const auto slower = world_.plan().slow_member == id_ ? 10 : 1;
-  const auto took = world_.delay(calm_mean(world_, slower * world_.plan().sync_us, 100));
+  const auto took = world_.delay(world_.calm_mean(slower * world_.plan().sync_us, 100));
   is_slow_ = took > kSlowSyncUs;
   if (is_slow_) {
     world_.count(Count::slow_sync);
@@ -243,7 +238,7 @@ void Member::checkpoint(core::Checkpoint checkpoint) {
   if (world_.mutant() == Mutant::log_cut_too_early) recycle(checkpoint.applied);
   checkpoint_ = std::move(checkpoint);
   is_checkpoint_half_ = false;
-  post(world_.delay(calm_mean(world_, world_.plan().store_us, 2'000)), [this] { commit_store(); });
+  post(world_.delay(world_.calm_mean(world_.plan().store_us, 2'000)), [this] { commit_store(); });
 }
 
 void Member::commit_store() {
@@ -283,7 +278,7 @@ void Member::commit_store() {
 void Member::read_store(core::StoreRead read) {
   if (doom_) return;
   world_.count(Count::store_read);
-  post(world_.delay(calm_mean(world_, world_.plan().store_us / 4, 100)),
+  post(world_.delay(world_.calm_mean(world_.plan().store_us / 4, 100)),
        [this, read = std::move(read)] {
          core::StoreReader reader;
          reader.scan = [this](Table table, std::string_view from, std::string_view to,

@@ -154,6 +154,7 @@ class Member final : public core::Ports, public TraceSink {
   std::optional<server::SnapshotReader> snapshot_reader_;  // Of this process.
   std::optional<server::SnapshotWriter> snapshot_writer_;
   std::deque<core::SnapshotWrite> snapshot_writes_;
+  std::shared_ptr<core::LoadedState> loaded_;  // By the last one that was finished.
   std::optional<std::string> doom_;
 
   std::map<ConnectionId, Listener*> listeners_;

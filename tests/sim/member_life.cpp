@@ -261,6 +261,7 @@ void Member::end(End how) {
   snapshot_reader_.reset();
   snapshot_writer_.reset();
   snapshot_writes_.clear();
+  loaded_.reset();
   recycled_ = Index();
   auto lost = std::exchange(listeners_, {});
   last_delivery_us_.clear();

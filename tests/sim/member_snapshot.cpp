@@ -2,6 +2,7 @@
 #include <utility>
 
 #include "tests/sim/member.hpp"
+#include "tests/sim/witness.hpp"
 
 namespace coord::sim {
 namespace {
@@ -12,7 +13,7 @@ constexpr std::int64_t kRetryUs = 200'000;
 
 void Member::read_snapshot(core::SnapshotRead read) {
   if (doom_) return;
-  post(world_.delay(world_.plan().store_us / 4), [this, read] {
+  post(world_.delay(world_.calm_mean(world_.plan().store_us / 4, 500)), [this, read] {
     if (!snapshot_reader_) snapshot_reader_.emplace(store_);
     auto found = snapshot_reader_->read(read);
     if (!found) return;
@@ -26,7 +27,7 @@ void Member::write_snapshot(core::SnapshotWrite write) {
   if (doom_) return;
   snapshot_writes_.push_back(std::move(write));
   if (snapshot_writes_.size() == 1) {
-    post(world_.delay(world_.plan().store_us / 4), [this] { write_next(); });
+    post(world_.delay(world_.calm_mean(world_.plan().store_us / 4, 500)), [this] { write_next(); });
   }
 }
 
@@ -37,9 +38,16 @@ void Member::write_next() {
     if (done.error().failure != Failure::disk_full) return doom(done.error());
     return post(kRetryUs, [this] { write_next(); });
   }
+  const auto kind = snapshot_writes_.front().kind;
+  if (done.value() && done.value()->loaded) loaded_ = done.value()->loaded;
+  if (kind == core::SnapshotWrite::Kind::adopt && loaded_) {
+    world_.count(Count::snapshot_installed);
+    world_.witness().on_adopted(*this, {loaded_->mark.applied, loaded_->mark.applied_term},
+                                loaded_->state.membership());
+  }
   snapshot_writes_.pop_front();
   if (!snapshot_writes_.empty()) {
-    post(world_.delay(world_.plan().store_us / 4), [this] { write_next(); });
+    post(world_.delay(world_.calm_mean(world_.plan().store_us / 4, 500)), [this] { write_next(); });
   }
   if (!done.value()) return;
   // Reported a moment later: a crash may come between.

@@ -30,12 +30,11 @@ void draw_limits(Plan& plan, Prng& prng) {
   plan.node.requests.pending_max = size(4, 200);
 }
 
-// A member whose log begins after what another one lacks must stream its state.
-void draw_no_checkpoints(Plan& plan) {
-  constexpr std::size_t kNever = 1 << 30;
-  auto& policy = plan.node.checkpoint;
-  policy.records_max = policy.bytes_max = policy.bulk_bytes_max = policy.log_bytes_max = kNever;
-  policy.interval_ms = static_cast<std::int64_t>(kNever);
+// How soon a member that lags needs the state in place of the log.
+void draw_snapshots(Plan& plan, Prng& prng) {
+  if (!plan.has(Fault::small_limits)) return;
+  plan.node.raft.log_tail_entries = prng.chance(1, 2) ? prng.below(100) : 0;
+  plan.node.snapshots.chunk_bytes = static_cast<std::size_t>(prng.between(64, 16'384));
 }
 
 void break_raft(election::Options& raft, Mutant mutant) {
@@ -108,7 +107,8 @@ std::string_view word_of(Fault fault) noexcept {
       "clock-jump",   "store-delay",    "store-error",      "bit-rot",        "network-delay",
       "client-retry", "client-abandon", "client-reconnect", "small-limits",   "peer-delay",
       "message-loss", "message-repeat", "loose-links",      "clog",           "partition",
-      "link-break",   "false-hint",     "crash-all",        "slow-member",    "core-only"};
+      "link-break",   "false-hint",     "crash-all",        "slow-member",    "transfer",
+      "membership",   "core-only"};
   return kWords[static_cast<std::size_t>(fault)];
 }
 
@@ -204,7 +204,9 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   plan.wal.segment_bytes = 256 * kKiB;
   plan.node.checkpoint.interval_ms = 5'000;
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
-  if (plan.members > 1) draw_no_checkpoints(plan);
+  if (plan.members > 1) draw_snapshots(plan, prng);
+  // A majority of whom is known before the run only while nobody changes it.
+  if (plan.has(Fault::membership)) plan.on[static_cast<std::size_t>(Fault::core_only)] = false;
   break_raft(plan.node.raft, options.mutant);
   plan.limits.requests = plan.node.requests;
   plan.wal.salt = prng.next();

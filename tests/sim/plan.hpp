@@ -47,6 +47,8 @@ enum class Fault : std::uint8_t {
   false_hint,
   crash_all,
   slow_member,  // One disk takes ten times as long.
+  transfer,     // Of leadership.
+  membership,   // Voters become observers and come back, by joint changes.
   core_only,    // When the faults end, only a majority comes back.
   count
 };

@@ -75,6 +75,7 @@ void Witness::on_start(const Member& member, const core::NodeState& state) {
   log.synced.entries.assign(state.log.entries.begin(), state.log.entries.end());
   log.mirror = log.synced;
   log.under_way.reset();
+  log.adopted.reset();
   log.configurations.clear();
   log.configurations[state.log.snapshot.index] = state.log.membership;
   for (const auto& entry : state.log.entries) {
@@ -131,8 +132,8 @@ void Witness::on_synced(const Member& member) {
   log.under_way.reset();
 }
 
-void Witness::on_installed(const Member& member, election::SnapshotMark mark,
-                           const election::Membership& membership) {
+void Witness::on_adopted(const Member& member, election::SnapshotMark mark,
+                         const election::Membership& membership) {
   auto& log = logs_[member.id()];
   if (mark.index.value() > committed_.size() ||
       committed_[mark.index.value() - 1]->term != mark.term) {
@@ -140,9 +141,7 @@ void Witness::on_installed(const Member& member, election::SnapshotMark mark,
                                       member.id(), mark.index, mark.term));
   }
   log.synced.rebase(mark);
-  log.mirror.rebase(mark);
-  log.configurations.erase(log.configurations.begin(), log.configurations.upper_bound(mark.index));
-  log.configurations[mark.index] = membership;
+  log.adopted.emplace(mark, membership);
 }
 
 // ---------------------------------------------------------------- what they say
@@ -215,6 +214,14 @@ bool Witness::is_quorum(const election::Membership& membership, Index index, Ter
 void Witness::note_commits(const Member& member) {
   const auto& raft = member.node().raft();
   auto& log = logs_[member.id()];
+  if (log.adopted && raft.committed() >= log.adopted->first.index) {
+    const auto [mark, membership] = *std::exchange(log.adopted, std::nullopt);
+    log.mirror.rebase(mark);
+    auto& known = log.configurations;
+    known.erase(known.begin(), known.upper_bound(mark.index));
+    if (log.mirror.entries.empty()) known.clear();
+    known[mark.index] = membership;
+  }
   while (committed_.size() < raft.committed().value() && !world_.has_failed()) {
     const Index next(committed_.size() + 1);
     const auto* entry = log.mirror.find(next);

@@ -32,8 +32,9 @@ class Witness {
   void on_written(const Member& member, const disk::WalBatch& batch);
   void on_synced(const Member& member);
   void on_send(const Member& member, const core::Message& message);
-  void on_installed(const Member& member, election::SnapshotMark mark,
-                    const election::Membership& membership);
+  // The store has the snapshot; the Node will hear of it.
+  void on_adopted(const Member& member, election::SnapshotMark mark,
+                  const election::Membership& membership);
   void after_turn(const Member& member);
   // Entries that this member is the first to report committed.
   void note_commits(const Member& member);
@@ -55,6 +56,7 @@ class Witness {
     election::Membership before;                           // In use after the last turn.
     Term term;
     Index committed;
+    std::optional<std::pair<election::SnapshotMark, election::Membership>> adopted;
   };
   [[nodiscard]] bool is_same(const Image& image, const election::Restored& log) const;
   [[nodiscard]] bool is_quorum(const election::Membership& membership, Index index,

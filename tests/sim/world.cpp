@@ -77,7 +77,8 @@ std::string_view word_of(Count count) noexcept {
                                                          "turns with a lease",
                                                          "memberships",
                                                          "cores alone",
-                                                         "snapshots wanted"};
+                                                         "snapshots installed",
+                                                         "transfers"};
   return kWords[static_cast<std::size_t>(count)];
 }
 

@@ -5,6 +5,7 @@
 // chance comes from one Prng, so that a seed is a run. Time is in microseconds.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <functional>
@@ -78,7 +79,8 @@ enum class Count : std::uint8_t {
   leased_turn,
   membership,
   core_alone,
-  snapshot_wanted,
+  snapshot_installed,
+  transfer,
   count
 };
 inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::count);
@@ -123,6 +125,10 @@ class World {
   [[nodiscard]] std::int64_t led_from_us() const noexcept;
   // Belongs to those that must serve when the faults are over.
   [[nodiscard]] bool is_core(MemberId id) const { return !outside_.contains(id); }
+  // When the faults are over, nothing is slow any more.
+  [[nodiscard]] std::int64_t calm_mean(std::int64_t mean_us, std::int64_t calm_us) const noexcept {
+    return is_stormy() ? mean_us : std::min(mean_us, calm_us);
+  }
   // Clients ask for nothing new and keep no session alive.
   [[nodiscard]] bool is_closing() const noexcept { return is_closing_; }
 
