@@ -53,6 +53,13 @@ struct Metrics::Impl {
   prometheus::Histogram& sync = histogram(
       "coord_wal_sync_seconds", "Time of one fdatasync of the log.",
       {50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1, 5});
+  prometheus::Histogram& commit = histogram(
+      "coord_commit_seconds", "From the proposal of an entry at this leader to its commit.",
+      {50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1, 5});
+  prometheus::Counter& elections =
+      counter("coord_elections_total", "Elections that this member stood in.");
+  prometheus::Counter& leader_changes =
+      counter("coord_leader_changes_total", "Changes of the leader that this member follows.");
   prometheus::Histogram& checkpoint =
       histogram("coord_checkpoint_seconds", "Time of one checkpoint into the store.",
                 {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60});
@@ -144,6 +151,10 @@ void Metrics::sync(std::int64_t nanoseconds) {
   impl_->sync.Observe(static_cast<double>(nanoseconds) * 1e-9);
 }
 
+void Metrics::commit(std::int64_t nanoseconds) {
+  impl_->commit.Observe(static_cast<double>(nanoseconds) * 1e-9);
+}
+
 void Metrics::checkpoint(std::size_t records, std::int64_t milliseconds) {
   impl_->checkpoint.Observe(static_cast<double>(milliseconds) * 1e-3);
   impl_->checkpoint_records.Increment(static_cast<double>(records));
@@ -157,6 +168,8 @@ std::string Metrics::text(const core::Node& node, const disk::Wal& wal,
   raise_to(m.events, events_);
   raise_to(m.batches, batches_);
   raise_to(m.entries, entries_);
+  raise_to(m.elections, elections_);
+  raise_to(m.leader_changes, leader_changes_);
   const auto status = node.status();
   const auto number = [](auto v) { return static_cast<double>(v); };
   m.is_leader.Set(status.role == "leader" ? 1 : 0);
