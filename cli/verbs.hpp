@@ -56,6 +56,7 @@ extern const Verb kLs, kGet, kStat, kTree, kWalk, kHistory;              // verb
 extern const Verb kSet, kCreate, kRm, kTxn;                              // verbs_write.cpp
 extern const Verb kWatch, kSession;                                      // verbs_live.cpp
 extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verbs_admin.cpp
+extern const Verb kCluster;                                              // verbs_cluster.cpp
 
 // The value of an argument: "-" is stdin, "@file" a file, "@@x" the text "@x", else the text.
 [[nodiscard]] Outcome<std::string> read_value(const std::string& argument);

@@ -138,7 +138,7 @@ int serve(const Config& config) {
     links->refresh();
   }
   if (!config.join.empty() && is_empty(runner.node())) {
-    if (const auto joined = ask_to_join(config); !joined) return fail(joined.error());
+    if (const auto joined = ask_to_join(config); !joined) return fail(config, joined.error());
   }
   spdlog::info("event=serving http={}:{} data={} version={}", config.http.host, port.value(),
                config.data, COORD_VERSION);

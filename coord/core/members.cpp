@@ -124,12 +124,14 @@ ChangePlan Planner::operator()(const AddMember& op) const {
   }
   const auto* record = find(records_, op.id);
   if (present_.contains(op.id)) {
-    // A repeated request changes nothing.
-    if (record != nullptr && record->peer == op.peer && record->replaces == op.replaces) {
-      return to(present_);
+    const bool is_same = record != nullptr && record->peer == op.peer;
+    // A repeated request changes nothing, and neither does a member that joins by itself after an
+    // operator said whom it replaces.
+    if (is_same && (!op.replaces || record->replaces == op.replaces)) return to(present_);
+    if (!is_same || !holds(present_.standbys, op.id)) {
+      return refused(Code::invalid, fmt::format("member {} is there already, as {}", op.id,
+                                                role_of(present_, op.id)));
     }
-    return refused(Code::invalid, fmt::format("member {} is there already, as {}", op.id,
-                                              role_of(present_, op.id)));
   }
   if (op.replaces) {
     if (op.role != MemberRole::standby) {
@@ -139,7 +141,7 @@ ChangePlan Planner::operator()(const AddMember& op) const {
       return refused(Code::not_found, fmt::format("there is no member {} to replace", op.replaces));
     }
   }
-  if (present_.everybody().size() + 2 > election::kMembersMax) {
+  if (!present_.contains(op.id) && present_.everybody().size() + 2 > election::kMembersMax) {
     return refused(Code::invalid, "there are as many members as there may be");
   }
   MemberRecord given;

@@ -6,6 +6,8 @@
 #include <prometheus/text_serializer.h>
 
 #include <fstream>
+#include <utility>
+#include <vector>
 
 #include "coord/disk/state_store.hpp"
 #include "coord/disk/wal.hpp"
@@ -51,6 +53,13 @@ struct Metrics::Impl {
   prometheus::Histogram& sync = histogram(
       "coord_wal_sync_seconds", "Time of one fdatasync of the log.",
       {50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1, 5});
+  prometheus::Histogram& commit = histogram(
+      "coord_commit_seconds", "From the proposal of an entry at this leader to its commit.",
+      {50e-6, 100e-6, 200e-6, 500e-6, 1e-3, 2e-3, 5e-3, 10e-3, 50e-3, 100e-3, 500e-3, 1, 5});
+  prometheus::Counter& elections =
+      counter("coord_elections_total", "Elections that this member stood in.");
+  prometheus::Counter& leader_changes =
+      counter("coord_leader_changes_total", "Changes of the leader that this member follows.");
   prometheus::Histogram& checkpoint =
       histogram("coord_checkpoint_seconds", "Time of one checkpoint into the store.",
                 {0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5, 10, 60});
@@ -97,15 +106,53 @@ struct Metrics::Impl {
       counter("coord_peer_dials_total", "Tries to reach other members.");
   prometheus::Counter& peer_breaks =
       counter("coord_peer_breaks_total", "Links to other members that broke.");
+  prometheus::Gauge& voters = gauge("coord_voters", "Voters of the ensemble.");
+  prometheus::Gauge& has_leader = gauge("coord_has_leader", "1 if this member knows a leader.");
+  prometheus::Gauge& tolerated = gauge(
+      "coord_failures_tolerated", "How many more voters may fail, as far as this member knows.");
+  prometheus::Family<prometheus::Gauge>& peer_live =
+      BuildGauge()
+          .Name("coord_peer_up")
+          .Help("1 if the leader hears the member; only of a leader.")
+          .Register(registry);
+  prometheus::Family<prometheus::Gauge>& peer_lag =
+      BuildGauge()
+          .Name("coord_peer_lag_entries")
+          .Help("Committed entries that the member has not synced; only of a leader.")
+          .Register(registry);
+  // Of the members that the last text told of.
+  std::vector<std::pair<prometheus::Gauge*, prometheus::Gauge*>> peers;
+  void show_peers(const core::Node& node);
   prometheus::Gauge& resident =
       gauge("process_resident_memory_bytes", "Resident memory of this process.");
 };
+
+void Metrics::Impl::show_peers(const core::Node& node) {
+  for (const auto& [live, lag] : std::exchange(peers, {})) {
+    peer_live.Remove(live);
+    peer_lag.Remove(lag);
+  }
+  const auto until = node.raft().committed().value();
+  for (const auto& peer : node.raft().peers()) {
+    const prometheus::Labels labels = {{"member", fmt::format("{}", peer.id)}};
+    auto& live = peer_live.Add(labels);
+    auto& lag = peer_lag.Add(labels);
+    live.Set(peer.is_active ? 1 : 0);
+    const auto match = peer.match.value();
+    lag.Set(until > match ? static_cast<double>(until - match) : 0);
+    peers.emplace_back(&live, &lag);
+  }
+}
 
 Metrics::Metrics() : impl_(std::make_unique<Impl>()) {}
 Metrics::~Metrics() = default;
 
 void Metrics::sync(std::int64_t nanoseconds) {
   impl_->sync.Observe(static_cast<double>(nanoseconds) * 1e-9);
+}
+
+void Metrics::commit(std::int64_t nanoseconds) {
+  impl_->commit.Observe(static_cast<double>(nanoseconds) * 1e-9);
 }
 
 void Metrics::checkpoint(std::size_t records, std::int64_t milliseconds) {
@@ -121,6 +168,8 @@ std::string Metrics::text(const core::Node& node, const disk::Wal& wal,
   raise_to(m.events, events_);
   raise_to(m.batches, batches_);
   raise_to(m.entries, entries_);
+  raise_to(m.elections, elections_);
+  raise_to(m.leader_changes, leader_changes_);
   const auto status = node.status();
   const auto number = [](auto v) { return static_cast<double>(v); };
   m.is_leader.Set(status.role == "leader" ? 1 : 0);
@@ -140,6 +189,11 @@ std::string Metrics::text(const core::Node& node, const disk::Wal& wal,
   m.dirty.Set(number(node.state().dirty().size()));
   m.segments.Set(number(wal.segment_count()));
   m.store_bytes.Set(number(store.bytes_used()));
+  m.has_leader.Set(status.leader ? 1 : 0);
+  const auto cluster = node.cluster_view();
+  m.voters.Set(number(cluster.voters));
+  m.tolerated.Set(number(cluster.failures_tolerated));
+  m.show_peers(node);
   m.resident.Set(resident_bytes());
   if (links != nullptr) {
     const auto& peers = links->counters();

@@ -36,6 +36,10 @@ class Metrics {
     entries_ += entries;
   }
   void sync(std::int64_t nanoseconds);
+  // From the turn that an entry was proposed in, by this leader, to the one that saw it committed.
+  void commit(std::int64_t nanoseconds);
+  void election() { ++elections_; }
+  void leader_change() { ++leader_changes_; }
   void checkpoint(std::size_t records, std::int64_t milliseconds);
 
   // Prometheus' text format.
@@ -50,6 +54,8 @@ class Metrics {
   std::uint64_t events_ = 0;
   std::uint64_t batches_ = 0;
   std::uint64_t entries_ = 0;
+  std::uint64_t elections_ = 0;
+  std::uint64_t leader_changes_ = 0;
 };
 
 }  // namespace coord::server

@@ -151,10 +151,32 @@ void Runner::schedule_turn() {
 void Runner::turn() {
   is_turn_scheduled_ = false;
   metrics_.turn(inbox_.size());
+  const auto& raft = node_->raft();
+  const auto last = raft.last_index();
+  const auto leader = raft.leader();
+  const bool was_candidate = raft.role() == election::Role::candidate;
   if (core::run_turn(inbox_, *node_, clock_now(), *this)) schedule_turn();
+  watch_raft(last, leader, was_candidate);
   if (stepped_down_ && (node_->raft().role() != election::Role::leader ||
                         mono_ns() / 1'000'000 >= step_down_until_ms_)) {
     std::exchange(stepped_down_, nullptr)();
+  }
+}
+
+// One sample a turn: what was proposed together is committed together.
+void Runner::watch_raft(Index last_before, MemberId leader_before, bool was_candidate) {
+  const auto& raft = node_->raft();
+  if (raft.leader() && raft.leader() != leader_before) metrics_.leader_change();
+  if (!was_candidate && raft.role() == election::Role::candidate) metrics_.election();
+  if (raft.role() != election::Role::leader) {
+    proposed_.clear();
+    return;
+  }
+  const auto now = mono_ns();
+  if (raft.last_index() > last_before) proposed_.emplace_back(raft.last_index(), now);
+  while (!proposed_.empty() && proposed_.front().first <= raft.committed()) {
+    metrics_.commit(now - proposed_.front().second);
+    proposed_.pop_front();
   }
 }
 

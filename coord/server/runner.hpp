@@ -13,6 +13,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -85,6 +86,7 @@ class Runner final : public core::Ports {
   };
   void schedule_turn();
   void turn();
+  void watch_raft(Index last_before, MemberId leader_before, bool was_candidate);
   void tick();
   void write_gathered();
   void on_synced(const Result<void>& result, std::int64_t nanoseconds);
@@ -102,6 +104,7 @@ class Runner final : public core::Ports {
   RunnerOptions options_;
   core::Inbox inbox_;
   bool is_turn_scheduled_ = false;
+  std::deque<std::pair<Index, std::int64_t>> proposed_;  // By this leader: when, in nanoseconds.
   boost::asio::steady_timer ticker_;
   boost::asio::steady_timer retry_;
 

@@ -57,6 +57,30 @@ TEST(Plan, PathsAreDecodedOnceAndThenSplit) {
   }
 }
 
+TEST(Plan, ChangesOfTheMembersComeFromTheBodyOrTheQuery) {
+  const core::AddMember want{MemberId(4), "[::1]:7071", core::MemberRole::observer, MemberId(),
+                             true};
+  Plan out;
+  ASSERT_FALSE(plan({Method::post,
+                     "/v1/cluster/members?dry_run=true",
+                     {},
+                     R"({"id":4,"peer":"[::1]:7071","role":"observer"})"},
+                    out));
+  EXPECT_EQ(std::get<core::AddMember>(out.request.op), want);
+  EXPECT_TRUE(out.is_dry_run);
+  EXPECT_TRUE(out.is_write);
+  ASSERT_FALSE(plan(
+      {Method::post, "/v1/cluster/members?id=4&peer=[::1]:7071&role=observer&dry_run=true", {}, {}},
+      out));
+  EXPECT_EQ(std::get<core::AddMember>(out.request.op), want);
+  ASSERT_FALSE(plan({Method::post, "/v1/cluster/transfer-leader", {}, R"({"to":2})"}, out));
+  EXPECT_EQ(std::get<core::TransferLeader>(out.request.op), core::TransferLeader{MemberId(2)});
+  ASSERT_FALSE(plan({Method::erase, "/v1/cluster/members/3", {}, {}}, out));
+  EXPECT_EQ(std::get<core::RemoveMember>(out.request.op), (core::RemoveMember{MemberId(3), false}));
+  ASSERT_FALSE(plan({Method::get, "/v1/cluster", {}, {}}, out));
+  EXPECT_TRUE(std::holds_alternative<core::GetCluster>(out.request.op));
+}
+
 TEST(Plan, WhatDoesNotFitIsRefusedWithItsCode) {
   const std::string long_key(256, 'k');
   struct Case {
@@ -118,6 +142,15 @@ TEST(Plan, WhatDoesNotFitIsRefusedWithItsCode) {
            {{Method::post, "/v1/sessions/mine/keepalive", {}, {}}, Code::session_required},
            {{Method::get, "/v1/sessions/abc", {}, {}}, Code::not_found},
            {{Method::put, "/v1/quotas/a", {}, "{}"}, Code::bad_request},
+           {{Method::post, "/v1/cluster/members", {}, "{}"}, Code::invalid},
+           {{Method::post, "/v1/cluster/members", {}, "{\"id\":4,\"peer\":\"h4\"}"}, Code::invalid},
+           {{Method::post, "/v1/cluster/members?id=4&peer=::1:7", {}, {}}, Code::invalid},
+           {{Method::post, "/v1/cluster/members?id=4&peer=h:1&role=king", {}, {}}, Code::invalid},
+           {{Method::patch, "/v1/cluster/members/4", {}, "{}"}, Code::invalid},
+           {{Method::patch, "/v1/cluster/members/4?role=voter", {}, "{\"id\":5}"},
+            Code::bad_request},
+           {{Method::erase, "/v1/cluster/members/x", {}, {}}, Code::not_found},
+           {{Method::put, "/v1/cluster", {}, {}}, Code::method_not_allowed},
            {{Method::post, "/v1/txn", {}, ""}, Code::bad_request},
        }) {
     Plan out;

@@ -128,6 +128,28 @@ TEST(Members, AChangeIsJudgedByWhoIsUp) {
   EXPECT_EQ(plan_change(RemoveMember{MemberId(1), false}, one, records, all).code, Code::invalid);
 }
 
+TEST(Members, AStandbyThatCameByItselfIsToldWhomItReplaces) {
+  election::Membership present;
+  present.voters = {MemberId(1), MemberId(2), MemberId(3)};
+  present.standbys = {MemberId(4)};
+  std::vector records = {record_of(1), record_of(2), record_of(3), record_of(4)};
+  const auto health = health_of({1, 2, 4});
+  const AddMember op{MemberId(4), "h4:1", MemberRole::standby, MemberId(3), false};
+  const auto plan = plan_change(op, present, records, health);
+  ASSERT_EQ(plan.code, Code::ok) << plan.detail;
+  ASSERT_TRUE(plan.record);
+  EXPECT_EQ(plan.record->replaces, MemberId(3));
+  EXPECT_EQ(plan.record->disk_id, 104U);
+  EXPECT_EQ(plan.target, present);
+  EXPECT_EQ(plan.view.voters, 3U);
+  // Once that stands, a request that names nobody does not take it back.
+  records[3] = *plan.record;
+  const AddMember again{MemberId(4), "h4:1", MemberRole::standby, {}, false};
+  const auto repeated = plan_change(again, present, records, health);
+  EXPECT_EQ(repeated.code, Code::ok);
+  EXPECT_FALSE(repeated.record);
+}
+
 TEST(Members, FailuresAreToleratedByTheWeakerHalf) {
   election::Membership joint;
   joint.voters = {MemberId(1), MemberId(2), MemberId(3), MemberId(4), MemberId(5)};
