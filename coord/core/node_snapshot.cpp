@@ -266,7 +266,12 @@ bool Node::is_install_whole() const noexcept {
 
 void Node::tick_install() {
   if (!install_ || install_->stage != Install::Stage::pulling) return;
-  if (install_->heard_ms + options_.snapshots.idle_ms <= now_.mono_ms) {
+  // One that leads no more may be cut off in one direction, and Raft told of the leader's snapshot
+  // only once: then the leader must be asked instead.
+  const bool is_leader = install_->from == raft_.leader() || !raft_.leader();
+  const auto patience_ms =
+      is_leader ? options_.snapshots.idle_ms : kSilentRetries * options_.snapshots.retry_ms;
+  if (install_->heard_ms + patience_ms <= now_.mono_ms) {
     fail_install("the sender is silent");
   } else if (install_->asked_ms + options_.snapshots.retry_ms <= now_.mono_ms) {
     pull();
