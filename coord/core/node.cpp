@@ -262,15 +262,10 @@ void Node::on(StoreAnswered& event) {
 void Node::on(Tick& event) {
   COORD_CHECK(event.mono_ms >= now_.mono_ms, "monotonic time does not go back");
   const auto gap = event.mono_ms - now_.mono_ms;
-  if (now_.mono_ms > 0 && gap > kStallMs) {
-    // What clients sent meanwhile lies unread in the sockets: the time away does not count.
-    hold_expiry_until_ms_ = std::max(hold_expiry_until_ms_, event.mono_ms + gap);
-    if (gap > kStallNoteMs) {
-      trace_.trace(Note{Note::Level::warn, fmt::format("stalled for {} ms", gap)});
-    }
-  }
+  const bool is_stall = now_.mono_ms > 0 && gap > kStallMs && !std::exchange(is_renewing_, false);
   if (started_ms_ == 0) started_ms_ = event.mono_ms;
   now_ = event;
+  if (is_stall) forgive_stall(gap);
   raft_.tick(event.mono_ms);
   if (raft_.has_lease(event.mono_ms)) {
     fresh_ms_ = event.mono_ms;
@@ -283,6 +278,18 @@ void Node::on(Tick& event) {
     next_sweep_ms_ = event.mono_ms + kSweepMs;
     expire_waiting();
   }
+}
+
+// What clients sent meanwhile lies unread in the sockets: the time away does not count. After a
+// short one nobody expires for as long again, after a long one everybody has a full timeout.
+void Node::forgive_stall(std::int64_t gap_ms) {
+  hold_expiry_until_ms_ =
+      std::max(hold_expiry_until_ms_, now_.mono_ms + std::min(gap_ms, kStallNoteMs));
+  if (gap_ms <= kStallNoteMs) return;
+  trace_.trace(Note{Note::Level::warn, fmt::format("stalled for {} ms", gap_ms)});
+  if (!was_leader_) return;
+  renew_sessions();
+  is_renewing_ = true;  // With a million of them this takes a while itself.
 }
 
 void Node::expire_waiting() {
@@ -475,11 +482,7 @@ void Node::begin_leadership() {
   // Every session gets one full timeout; service time goes on from where it stands. What this
   // member slept through before cost nobody anything.
   hold_expiry_until_ms_ = 0;
-  const bool forgets = options_.raft.defect == election::Defect::forgets_session_clocks;
-  state_.sessions().list(SessionId(), [&](const session::Session& session) {
-    expiry_.touch(session.id, forgets ? 0 : session.ttl_ms, now_.mono_ms);
-    return true;
-  });
+  renew_sessions();
   service_base_ms_ = state_.service_ms();
   mono_base_ms_ = now_.mono_ms;
   if (state_.cluster().empty() && !options_.cluster.empty()) {
@@ -488,6 +491,15 @@ void Node::begin_leadership() {
   tell_replacements();
   desk_.are_records_due = true;
   wants_turn_ = true;
+}
+
+void Node::renew_sessions() {
+  const bool forgets = options_.raft.defect == election::Defect::forgets_session_clocks;
+  state_.sessions().list(SessionId(), [&](const session::Session& session) {
+    if (expiring_.contains(session.id)) return true;
+    expiry_.touch(session.id, forgets ? 0 : session.ttl_ms, now_.mono_ms);
+    return true;
+  });
 }
 
 void Node::end_leadership() {

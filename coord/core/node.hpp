@@ -140,6 +140,8 @@ class Node {
   void follow_role();
   void begin_leadership();
   void end_leadership();
+  void renew_sessions();
+  void forgive_stall(std::int64_t gap_ms);
   void maybe_checkpoint();
   void expire_waiting();
   template <class Predicate>
@@ -369,6 +371,7 @@ class Node {
   std::int64_t service_base_ms_ = 0;  // A service time and the monotonic time that it stands for.
   std::int64_t mono_base_ms_ = 0;
   std::int64_t hold_expiry_until_ms_ = 0;
+  bool is_renewing_ = false;   // The next gap between two ticks is of its own making.
   std::int64_t fresh_ms_ = 0;  // When this member last knew that it was up to date.
   std::int64_t next_sweep_ms_ = 0;
 };
