@@ -324,7 +324,8 @@ class Node {
   absl::btree_set<SessionId> unsent_touches_;
   std::int64_t touches_sent_ms_ = 0;
   Term confirming_term_;
-  Index contact_committed_;  // What the leader said last, and when.
+  std::int64_t confirming_ms_ = 0;  // When all of them were asked about last.
+  Index contact_committed_;         // What the leader said last, and when.
   std::int64_t contact_ms_ = 0;
 
   // Comparing digests.

@@ -10,6 +10,8 @@ namespace {
 
 // Signs of life of sessions leave together, so often.
 constexpr std::int64_t kTouchesMs = 20;
+// A keepalive that has no answer is asked about again.
+constexpr std::int64_t kAskAgainMs = 500;
 // Streams that one follower may begin in one term: each breach of its link begins one.
 constexpr std::size_t kStreamsMax = 10'000;
 
@@ -126,14 +128,16 @@ void Node::send_touches() {
     give_up_confirmations();
     return;
   }
-  if (raft_.term() != confirming_term_) {
-    // An answer counts only in the term that it was asked in.
+  const bool is_lost = !confirmations_.empty() && now_.mono_ms - confirming_ms_ >= kAskAgainMs;
+  if (raft_.term() != confirming_term_ || is_lost) {
+    // An answer counts only in the term that it was asked in; and it, or the question, may be lost.
     unsent_confirmations_.clear();
     for (const auto& [token, waiting] : confirmations_) {
       unsent_confirmations_.push_back(
           {token, std::get<Keepalive>(std::get<Request>(waiting.what).op).id});
     }
     confirming_term_ = raft_.term();
+    confirming_ms_ = now_.mono_ms;
   }
   const bool is_due = !unsent_touches_.empty() && now_.mono_ms - touches_sent_ms_ >= kTouchesMs;
   if (!is_due && unsent_confirmations_.empty()) return;
