@@ -32,6 +32,7 @@ class Connection final : public Sink {
   void start_draining();
 
   void deliver(core::Delivery delivery) override;
+  void deliver_backup(core::SnapshotWasRead piece) override;
   void flush() override;
 
   [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
@@ -94,6 +95,11 @@ class Connection final : public Sink {
   void resume_stream();
   void end_stream(Exchange& exchange, bool is_clean);
   [[nodiscard]] std::uint64_t acknowledged_bytes() const noexcept;
+
+  // ---- connection_backup.cpp: backups
+  void start_backup(Exchange& exchange);
+  void read_backup(Exchange& exchange);
+  void end_backup(Exchange& exchange);
 
   Edge& edge_;
   int fd_;

@@ -16,7 +16,7 @@ enum class Kind : std::uint8_t { read, write, alone };
 Kind kind_of(const Exchange& exchange) noexcept {
   const auto& plan = exchange.plan;
   if (plan.patch != PatchKind::none || plan.wait_ms || plan.format == Format::event_stream ||
-      plan.route->endpoint == Endpoint::watch_get) {
+      plan.route->endpoint == Endpoint::watch_get || plan.route->endpoint == Endpoint::backup_get) {
     return Kind::alone;
   }
   return plan.is_write || plan.route->endpoint == Endpoint::session_keepalive ? Kind::write
@@ -77,6 +77,8 @@ void Connection::start(Exchange& exchange) {
   exchange.deadline_ms = edge_.now_ms() + plan.request.timeout_ms + options.answer_grace_ms;
   if (is_stream(plan)) {
     start_stream(exchange);
+  } else if (plan.route->endpoint == Endpoint::backup_get) {
+    start_backup(exchange);
   } else if (plan.wait_ms) {
     exchange.deadline_ms += *plan.wait_ms;
     exchange.wait_until_ms = edge_.now_ms() + *plan.wait_ms;
@@ -214,7 +216,16 @@ void Connection::on_reply(Exchange& exchange, core::Reply reply) {
         return;
       }
       break;
+    case Phase::backup_asked:
+      if (reply.code == Code::ok) {
+        exchange.phase = Phase::backup;
+        read_backup(exchange);
+        return;
+      }
+      is_streaming_ = false;
+      break;
     case Phase::queued:
+    case Phase::backup:
     case Phase::submitted:
     case Phase::poll_wait:
     case Phase::poll_answer:

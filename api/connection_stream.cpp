@@ -114,6 +114,7 @@ void Connection::stream_text(SharedText text) {
 }
 
 void Connection::resume_stream() {
+  if (head_ != nullptr && head_->phase == Phase::backup) return read_backup(*head_);
   if (head_ == nullptr || !head_->stream || !head_->stream->wants_more) return;
   if (unsent_bytes() >= edge_.options().stream_resume_bytes) return;
   head_->stream->wants_more = false;

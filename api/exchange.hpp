@@ -34,6 +34,8 @@ struct Exchange {
     poll_answer,     // ... and reads what is there now.
     stream_session,  // A stream asks for its session's ttl ...
     stream,          // ... and runs.
+    backup_asked,    // A backup waits until the store holds all of it ...
+    backup,          // ... and runs.
     done,
   };
 
@@ -46,6 +48,8 @@ struct Exchange {
   std::int64_t deadline_ms = 0;  // When the edge answers by itself. Zero: never.
   std::int64_t wait_until_ms = 0;
   int attempts = 0;
+  bool has_begun = false;         // Of a backup: its head is out.
+  bool is_reading_piece = false;  // Of a backup.
   std::string out;  // The answer, while earlier ones are not out.
   std::unique_ptr<StreamState> stream;
   Exchange* next = nullptr;
@@ -59,6 +63,7 @@ struct Exchange {
     is_http10 = false;
     deadline_ms = wait_until_ms = 0;
     attempts = 0;
+    has_begun = is_reading_piece = false;
     out.clear();
     stream.reset();
     next = nullptr;

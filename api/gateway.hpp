@@ -12,6 +12,7 @@
 
 #include "coord/base/ids.hpp"
 #include "coord/core/request.hpp"
+#include "coord/core/snapshot.hpp"
 
 namespace coord::api {
 
@@ -19,6 +20,8 @@ class Sink {
  public:
   virtual ~Sink() = default;
   virtual void deliver(core::Delivery delivery) = 0;
+  // What read_backup() asked for.
+  virtual void deliver_backup(core::SnapshotWasRead piece) = 0;
   // After the last delivery of a turn: the moment to write what has gathered.
   virtual void flush() = 0;
 };
@@ -35,6 +38,9 @@ class Gateway {
   virtual void subscribe(core::Subscribe subscribe) = 0;
   virtual void unsubscribe(core::Unsubscribe unsubscribe) = 0;
   virtual void resume(core::ResumeWatch resume) = 0;
+  // Asks for the next bytes of a backup, which the first call of a connection begins: the store as
+  // it is then. One piece is under way at a time; disconnect() ends it before its last piece.
+  virtual void read_backup(ConnectionId connection, std::size_t bytes_max) = 0;
   // A stream that carries this session had earlier bytes acknowledged: renews it, no answer.
   virtual void touch(const core::SessionCredential& session) = 0;
 

@@ -154,6 +154,7 @@ std::string_view success_of(const RouteSpec& route) noexcept {
     case Endpoint::member_add:
     case Endpoint::member_change:
     case Endpoint::member_remove:
+    case Endpoint::member_repair:
       return "202";
     default:
       return "200";
@@ -176,6 +177,8 @@ void append_content(JsonObject& response, std::string& out, const RouteSpec& rou
   } else if (route.endpoint == Endpoint::tree_get) {
     add("*/*");
     add("application/json");
+  } else if (route.endpoint == Endpoint::backup_get) {
+    add("application/octet-stream");
   } else if (route.endpoint == Endpoint::walk_get) {
     add("application/x-ndjson");
   } else if (route.endpoint != Endpoint::watch_get) {

@@ -126,6 +126,7 @@ std::uint8_t offered_by(const RouteSpec& route) noexcept {
     case Endpoint::livez:
     case Endpoint::readyz:
     case Endpoint::metrics:
+    case Endpoint::backup_get:
       return offers_raw;
     default:
       return offers_json;

@@ -92,6 +92,10 @@ Problem plan_cluster(const PlanInput& in, Plan& plan) {
     plan.request.op = core::RemoveMember{MemberId(*id), fields.dry_run};
     return {};
   }
+  if (endpoint == Endpoint::member_repair) {
+    plan.request.op = core::RepairMember{MemberId(*id)};
+    return {};
+  }
   core::ChangeMember change;
   change.id = MemberId(*id);
   change.is_dry_run = fields.dry_run;

@@ -466,10 +466,16 @@ Problem plan_endpoint(const PlanInput& in, Plan& plan) {
       plan.request.consistency = core::Consistency::local;
       plan.request.op = core::GetStatus{};
       return {};
+    case Endpoint::backup_get:
+      // Its first piece is read from the store: there is nothing to say of it before.
+      if (in.view.method == Method::head) return bad_request("a backup takes GET");
+      plan.request.op = core::PrepareBackup{};
+      return {};
     case Endpoint::cluster_get:
     case Endpoint::member_add:
     case Endpoint::member_change:
     case Endpoint::member_remove:
+    case Endpoint::member_repair:
     case Endpoint::transfer_post:
       return plan_cluster(in, plan);
     case Endpoint::livez:

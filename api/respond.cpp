@@ -649,7 +649,9 @@ void answer_stream_head(const Plan& plan, Zxid revision, const AnswerContext& co
   append_head(out, plan, 200, context);
   append_revision(out, revision);
   header(out, "Content-Type",
-         plan.format == Format::ndjson ? "application/x-ndjson" : "text/event-stream");
+         plan.format == Format::raw      ? "application/octet-stream"
+         : plan.format == Format::ndjson ? "application/x-ndjson"
+                                         : "text/event-stream");
   out +=
       "Cache-Control: no-store\r\nX-Accel-Buffering: no\r\nVary: Accept\r\n"
       "X-Content-Type-Options: nosniff\r\n";

@@ -226,6 +226,7 @@ void Raft::snapshot_installed(SnapshotMark mark, const Membership& membership) {
   impl_->snapshot_installed(mark, membership);
 }
 void Raft::snapshot_failed() { impl_->snapshot_failed(); }
+void Raft::hand_out_again(SnapshotMark mark) { impl_->hand_out_again(mark); }
 Ready Raft::take_ready() { return impl_->take_ready(); }
 Role Raft::role() const noexcept { return impl_->role(); }
 Term Raft::term() const noexcept { return impl_->hard_state.term; }

@@ -138,6 +138,10 @@ class Raft {
   // durably, and the state machine stands there. Requires: wants_snapshot(mark).
   void snapshot_installed(SnapshotMark mark, const Membership& membership);
   void snapshot_failed();
+  // The state machine was put back to `mark`, which it had passed, and the checkpoint stands there:
+  // what is committed after it is handed out once more. Requires: a follower, `mark` lies between
+  // its checkpoint and what was handed out.
+  void hand_out_again(SnapshotMark mark);
 
   // ---- output: all that has gathered since the last call.
   [[nodiscard]] Ready take_ready();

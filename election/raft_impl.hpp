@@ -98,6 +98,7 @@ struct Raft::Impl {
   void forget_some();
   void snapshot_installed(SnapshotMark mark, const Membership& membership);
   void snapshot_failed();
+  void hand_out_again(SnapshotMark mark);
   [[nodiscard]] bool wants_snapshot(SnapshotMark mark) const noexcept;
 
   // ---- raft_membership.cpp

@@ -190,6 +190,16 @@ void Raft::Impl::snapshot_failed() {
   if (leader && state != State::leader) send(leader, SnapshotReply{hard_state.term, false, {}});
 }
 
+void Raft::Impl::hand_out_again(SnapshotMark mark) {
+  COORD_CHECK(state != State::leader, "a leader's state machine is not put back");
+  COORD_CHECK(mark.index >= checkpoint.index && mark.index <= handed_out,
+              "the log has what follows the mark", mark.index, handed_out);
+  COORD_CHECK(log.term_of(mark.index) == mark.term, "committed entries are the same everywhere",
+              mark.index, mark.term);
+  handed_out = mark.index;
+  compact(mark.index);
+}
+
 // ---- the leader
 
 // The progress of a member that answered in this term, or null. The pointer is good until the

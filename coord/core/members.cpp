@@ -91,6 +91,7 @@ class Planner {
   ChangePlan operator()(const ChangeMember& op) const;
   ChangePlan operator()(const RemoveMember& op) const;
   ChangePlan operator()(const TransferLeader& op) const;
+  ChangePlan operator()(const RepairMember& op) const;
 
  private:
   // The voters shrink to `target`: are enough of them alive?
@@ -228,6 +229,17 @@ ChangePlan Planner::operator()(const TransferLeader& op) const {
   return to(present_);
 }
 
+// It changes nothing of the ensemble.
+ChangePlan Planner::operator()(const RepairMember& op) const {
+  if (!present_.contains(op.id)) {
+    return refused(Code::not_found, fmt::format("there is no member {}", op.id));
+  }
+  if (present_.everybody().size() == 1) {
+    return refused(Code::invalid, "there is no other member to rebuild it from");
+  }
+  return to(present_);
+}
+
 // ---- codec
 
 void write(Writer& out, const AddMember& op) {
@@ -269,12 +281,15 @@ void read(Reader& in, RemoveMember& op) {
 }
 void write(Writer& out, const TransferLeader& op) { out.id(op.to); }
 void read(Reader& in, TransferLeader& op) { op.to = in.id<MemberId>(); }
+void write(Writer& out, const RepairMember& op) { out.id(op.id); }
+void read(Reader& in, RepairMember& op) { op.id = in.id<MemberId>(); }
 
 }  // namespace
 
 bool is_membership_op(const Operation& op) noexcept {
   return std::holds_alternative<AddMember>(op) || std::holds_alternative<ChangeMember>(op) ||
-         std::holds_alternative<RemoveMember>(op) || std::holds_alternative<TransferLeader>(op);
+         std::holds_alternative<RemoveMember>(op) || std::holds_alternative<TransferLeader>(op) ||
+         std::holds_alternative<RepairMember>(op);
 }
 
 // ---------------------------------------------------------------- records
@@ -410,6 +425,9 @@ bool decode(std::string_view bytes, MembershipOp& op) {
       break;
     case 3:
       read(in, op.emplace<TransferLeader>());
+      break;
+    case 4:
+      read(in, op.emplace<RepairMember>());
       break;
     default:
       return false;

@@ -51,7 +51,7 @@ Node::Node(NodeOptions options, NodeState restored, TraceSink& trace)
 
 std::size_t Node::pending_count() const noexcept {
   auto count = pending_.size() + delayed_writes_.size() + parked_.size() + store_waits_.size() +
-               read_batch_.size() + limbo_.size() + forwards_.size() + confirmations_.size();
+               read_batch_.size() + backups_.size() + limbo_.size() + forwards_.size() + confirmations_.size();
   for (const auto& group : granted_wait_) count += group.waiting.size();
   return count;
 }
@@ -61,6 +61,7 @@ void Node::drop_waiting(Predicate is_gone) {
   std::erase_if(read_batch_, is_gone);
   for (auto& group : granted_wait_) std::erase_if(group.waiting, is_gone);
   std::erase_if(parked_, [&](const auto& entry) { return is_gone(entry.second); });
+  std::erase_if(backups_, [&](const Backup& backup) { return is_gone(backup.waiting); });
   std::erase_if(confirmations_, [&](const auto& entry) { return is_gone(entry.second); });
 }
 
@@ -274,6 +275,7 @@ void Node::on(Tick& event) {
   }
   tick_streams();
   tick_install();
+  tick_repair();
   if (event.mono_ms >= next_sweep_ms_) {
     next_sweep_ms_ = event.mono_ms + kSweepMs;
     expire_waiting();
@@ -376,6 +378,7 @@ Effects Node::take_effects() {
   maybe_adopt();
   read_wanted();
   maybe_checkpoint();
+  if (!backups_.empty()) serve_backups();
 
   Effects effects;
   effects.messages = std::exchange(messages_, {});
@@ -401,7 +404,8 @@ Effects Node::take_effects() {
 
 void Node::maybe_checkpoint() {
   if (is_checkpointing_ || index_of(state_.applied()) <= checkpointed_) return;
-  if (is_install_whole()) return;  // The store is about to be another one.
+  // The store is about to be another one.
+  if (is_install_whole() || (is_repairing_ && install_)) return;
   const auto& policy = options_.checkpoint;
   const auto& dirty = state_.dirty();
   const auto since_ms = now_.mono_ms - last_checkpoint_ms_;
@@ -409,8 +413,10 @@ void Node::maybe_checkpoint() {
   const bool is_due = is_bulk || dirty.size() >= policy.records_max ||
                       dirty.bytes() >= policy.bytes_max || log_bytes_ >= policy.log_bytes_max ||
                       since_ms >= policy.interval_ms;
+  const bool is_wanted =
+      wanted_checkpoint_ > checkpointed_ && index_of(state_.applied()) >= wanted_checkpoint_;
   // An interval alone does not make an idle member write: no-ops leave nothing dirty.
-  if (is_due && !dirty.empty()) checkpoint_under_way_ = index_of(state_.applied());
+  if (is_wanted || (is_due && !dirty.empty())) checkpoint_under_way_ = index_of(state_.applied());
 }
 
 bool Node::is_store_late() const noexcept {

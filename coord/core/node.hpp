@@ -253,6 +253,7 @@ class Node {
   void on_admin(const AdminReply& reply);
   void look_after_waits();
   void drop_waits_of(ConnectionId connection);
+  void answer_repair(const ClusterDesk::Asker& asker, const RepairMember& op);
   void judge(ClusterDesk::Asker asker, MembershipOp op, std::int64_t deadline_ms);
   void hand_over(const ClusterDesk::Asker& asker, MemberId to);
   void propose_change();
@@ -283,6 +284,21 @@ class Node {
   [[nodiscard]] bool holds_back(const Message& message);
   void installed();
   void catch_up_watches(Zxid before);
+  // node_backup.cpp
+  struct Backup {
+    Index index;  // The store has to come so far.
+    Waiting waiting;
+  };
+  void want_checkpoint(Index at_least);
+  void prepare_backup(Request&& request);
+  void serve_backups();
+  // node_repair.cpp
+  void declare_diverged(Index at);
+  [[nodiscard]] Code begin_repair(std::string& detail);
+  void tick_repair();
+  [[nodiscard]] bool make_snapshot_for(const election::SnapshotMark& asked);
+  [[nodiscard]] bool is_adoptable(const election::SnapshotMark& mark) const;
+  void take_over(const election::SnapshotMark& mark);
 
   NodeOptions options_;
   TraceSink& trace_;
@@ -353,6 +369,10 @@ class Node {
   std::uint64_t applied_bytes_ = 0;      // Of payloads, since the start.
   std::uint64_t persist_issued_ = 0;
   std::uint64_t persist_synced_ = 0;
+  std::vector<Backup> backups_;
+  Index wanted_checkpoint_;  // One at this index or later is wanted at once.
+  bool is_repairing_ = false;
+  std::int64_t repair_again_ms_ = 0;
 
   std::optional<Index> recycle_;
   Index checkpointed_;

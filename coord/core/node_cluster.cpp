@@ -18,6 +18,7 @@ constexpr std::int64_t kRemoteMs = 10'000;
 
 bool is_dry_run(const MembershipOp& op) {
   return std::visit(Overloaded{[](const TransferLeader&) { return false; },
+                               [](const RepairMember&) { return false; },
                                [](const auto& o) { return o.is_dry_run; }},
                     op);
 }
@@ -206,12 +207,23 @@ void Node::change_members(Request&& request) {
     return refuse(request, Code::forbidden,
                   "to change the cluster's members takes an operator's right");
   }
-  const auto leader = raft_.leader();
+  auto leader = raft_.leader();
   if (!leader) return refuse(request, Code::no_leader, "there is no leader to change the members");
   auto op = op_of(request.op);
   auto deadline = now_.mono_ms + request.timeout_ms;
+  if (const auto* repair = std::get_if<RepairMember>(&op)) {
+    if (repair->id == options_.raft.id || !raft_.membership().contains(repair->id)) {
+      return answer_repair(std::move(request), *repair);
+    }
+    if (!links_.contains(repair->id)) {
+      return refuse(request, Code::not_ready,
+                    fmt::format("member {} cannot be reached from here", repair->id));
+    }
+    leader = repair->id;  // Whoever it concerns is asked.
+  }
   const bool is_transfer = std::holds_alternative<TransferLeader>(op);
-  if (was_leader_ && !is_transfer) return judge(std::move(request), std::move(op), deadline);
+  const bool is_repair = std::holds_alternative<RepairMember>(op);
+  if (was_leader_ && !is_transfer && !is_repair) return judge(std::move(request), std::move(op), deadline);
   if (is_transfer) {
     // By then Raft has given the transfer up.
     deadline = std::min(deadline, now_.mono_ms + 4 * options_.raft.election_timeout_ms);
@@ -222,7 +234,7 @@ void Node::change_members(Request&& request) {
   if (desk_.last_token == 0) desk_.last_token = options_.raft.seed << 20U;
   const auto token = ++desk_.last_token;
   desk_.waits[token] = {std::move(request), raft_.term(), leader, deadline};
-  if (was_leader_) {
+  if (was_leader_ && !is_repair) {
     judge(ClusterDesk::Remote{options_.raft.id, token}, std::move(op), deadline);
   } else {
     messages_.push_back(
@@ -233,10 +245,14 @@ void Node::change_members(Request&& request) {
 void Node::on_admin(MemberId from, const AdminRequest& ask) {
   const ClusterDesk::Remote asker{from, ask.token};
   MembershipOp op;
+  const bool is_known = decode(ask.bytes, op);
+  if (is_known && std::holds_alternative<RepairMember>(op)) {
+    return answer_repair(asker, std::get<RepairMember>(op));
+  }
   if (ask.term != raft_.term() || !was_leader_) {
     return answer(asker, Code::no_leader, "this member is not the leader of that term", {});
   }
-  if (!decode(ask.bytes, op)) return answer(asker, Code::bad_request, "it cannot be read", {});
+  if (!is_known) return answer(asker, Code::bad_request, "it cannot be read", {});
   judge(asker, std::move(op), now_.mono_ms + kRemoteMs);
 }
 
@@ -284,6 +300,13 @@ void Node::drop_waits_of(ConnectionId connection) {
   std::erase_if(desk_.waits, [connection](const auto& entry) {
     return entry.second.request.connection == connection;
   });
+}
+
+// At the member itself, or where it is not known.
+void Node::answer_repair(const ClusterDesk::Asker& asker, const RepairMember& op) {
+  auto plan = plan_change(op, raft_.membership(), state_.members(), health_of(note_of_all()));
+  if (plan.code == Code::ok && op.id == options_.raft.id) plan.code = begin_repair(plan.detail);
+  answer(asker, plan.code, std::move(plan.detail), plan.view);
 }
 
 // ---------------------------------------------------------------- changes: the leader

@@ -54,10 +54,7 @@ void Node::on(MemberId from, DigestNote&& message) {
   const bool leader_decides =
       voters.size() <= 2 && raft_.membership().is_voter(options_.raft.id) && from == raft_.leader();
   if (others <= voters.size() / 2 && !leader_decides) return;
-  diverged_at_ = message.index;
-  for (const auto& key : keys_of_watches()) {
-    end_watch(key, Code::diverged, "this member's state differs from the others'");
-  }
+  declare_diverged(message.index);
   trace_.trace(Note{Note::Level::error,
                     fmt::format("this member's state differs from the others' at revision {}: it "
                                 "serves nothing until it is rebuilt: coordctl cluster repair {}",

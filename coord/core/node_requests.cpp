@@ -247,6 +247,7 @@ void Node::read(Request&& request) {
     deliver(std::move(reply));
     return;
   }
+  if (std::holds_alternative<RepairMember>(request.op)) return change_members(std::move(request));
   if (is_diverged()) return refuse_diverged(request);
   if (is_membership_op(request.op)) return change_members(std::move(request));
   const auto deadline = now_.mono_ms + request.timeout_ms;
@@ -300,6 +301,9 @@ void Node::give_up(const std::variant<Request, Subscribe>& what, Code code, std:
 }
 
 void Node::serve_waiting(Waiting&& waiting) {
+  if (is_diverged()) {
+    return give_up(waiting.what, Code::diverged, "this member's state differs from the others'");
+  }
   if (auto* subscribe = std::get_if<Subscribe>(&waiting.what)) {
     open_watch(std::move(*subscribe));
     return;
@@ -312,6 +316,7 @@ void Node::serve_waiting(Waiting&& waiting) {
 
 void Node::serve_read(Request&& request) {
   if (std::holds_alternative<Keepalive>(request.op)) return keepalive(std::move(request));
+  if (std::holds_alternative<PrepareBackup>(request.op)) return prepare_backup(std::move(request));
   if (request.session) {
     auto reply = reply_to(request);
     if (!holds_session(request, reply)) {

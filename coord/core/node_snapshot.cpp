@@ -60,8 +60,13 @@ OutStream* Node::open_stream(MemberId to, election::SnapshotMark asked) {
   const auto active = std::count_if(snapshot_streams_.begin(), snapshot_streams_.end(),
                                     [](const OutStream& stream) { return !stream.is_last; });
   if (static_cast<std::size_t>(active) >= options_.snapshots.streams_max) return nullptr;
-  if (!checkpointed_ || checkpointed_ < asked.index) {
+  // What is wrong here must not go anywhere.
+  if (is_diverged()) {
     refuse_pull(to);
+    return nullptr;
+  }
+  if (!checkpointed_ || checkpointed_ < asked.index) {
+    if (!make_snapshot_for(asked)) refuse_pull(to);
     return nullptr;
   }
   // Ids differ between two starts: a receiver must not go on with what another process began.
@@ -210,8 +215,9 @@ void Node::fail_install(std::string_view why) {
   trace_.trace(Note{Note::Level::warn,
                     fmt::format("the snapshot of {} is given up: {}", install_->from, why)});
   write_snapshot(SnapshotWrite::Kind::drop);
+  const bool was_announced = install_->announced.term != Term();
   install_.reset();
-  raft_.snapshot_failed();
+  if (was_announced) raft_.snapshot_failed();
 }
 
 void Node::on(MemberId from, SnapshotChunk&& chunk) {
@@ -282,7 +288,11 @@ void Node::tick_install() {
 // disk must know the snapshot's term by then, or it would look older than the store after a crash.
 void Node::maybe_adopt() {
   if (!install_ || install_->stage != Install::Stage::whole) return;
-  if (!raft_.wants_snapshot(install_->mark)) {
+  if (is_repairing_ && raft_.role() == election::Role::leader) return;  // It hands over.
+  const bool is_between = install_->mark.index <= raft_.committed() &&
+                          install_->mark.index > index_of(state_.applied());
+  if (is_repairing_ && is_between) return;  // Soon it is applied.
+  if (!is_adoptable(install_->mark)) {
     return fail_install("the log has come as far meanwhile");
   }
   if (raft_.term() < install_->mark.term) return;
@@ -314,7 +324,7 @@ void Node::installed() {
   recycle_ = mark.index;
   reap_index_ = Index();
   ++installs_;
-  raft_.snapshot_installed(mark, state_.membership());
+  take_over(mark);
   trace_.trace(Note{Note::Level::info, fmt::format("the snapshot at {} of term {} is installed",
                                                    mark.index, mark.term)});
   // Entries that the snapshot covers are never seen here one by one.
@@ -325,7 +335,7 @@ void Node::installed() {
     }
   }
   samples_.clear();
-  last_sample_ = diverged_at_ = Index();
+  last_sample_ = Index();
   catch_up_watches(before);
   while (!parked_.empty() && parked_.begin()->first <= mark.index) {
     auto parked = std::move(parked_.begin()->second);

@@ -215,6 +215,9 @@ struct ListSessions {
 struct GetStatus {};
 // What this member knows of the cluster: the leader what it sees, the others what it told last.
 struct GetCluster {};
+// Answered once everything up to the read's revision is in the store: a backup of the store has it
+// then. For operators.
+struct PrepareBackup {};
 
 // ---- who is in the ensemble: asked of any member by an operator, done by the leader
 
@@ -245,12 +248,20 @@ struct TransferLeader {
   MemberId to;
   friend bool operator==(const TransferLeader&, const TransferLeader&) = default;
 };
-using MembershipOp = std::variant<AddMember, ChangeMember, RemoveMember, TransferLeader>;
+// Rebuilds a member from a snapshot of the leader, whatever state it has: its log, term and vote
+// stay. Asked of that member itself; answered once it has begun.
+struct RepairMember {
+  MemberId id;
+  friend bool operator==(const RepairMember&, const RepairMember&) = default;
+};
+using MembershipOp =
+    std::variant<AddMember, ChangeMember, RemoveMember, TransferLeader, RepairMember>;
 
 using Operation = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
                                CloseSession, Keepalive, Get, GetChildren, Walk, GetHistory,
                                GetChanges, GetAcl, GetQuota, GetSession, ListSessions, GetStatus,
-                               GetCluster, AddMember, ChangeMember, RemoveMember, TransferLeader>;
+                               GetCluster, PrepareBackup, AddMember, ChangeMember, RemoveMember,
+                               TransferLeader, RepairMember>;
 
 struct SessionCredential {
   SessionId id;

@@ -14,6 +14,10 @@ constexpr auto kTick = std::chrono::milliseconds(20);
 // A checkpoint that takes longer waits for a processor that others keep busy.
 constexpr std::int64_t kCheckpointMs = 9'000;
 constexpr auto kFullRetry = std::chrono::milliseconds(250);
+// Backups that are read at one time: while one is, the store's file can only grow.
+constexpr std::size_t kBackupsMax = 2;
+// Streams of backups are numbered by their connections, above those that Node counts.
+constexpr std::uint64_t kBackupStream = 1ULL << 63U;
 
 // Adds what a later turn asks for to what an earlier one did: entries of the same index are
 // replaced by the later ones, and everything after them goes, as on disk.
@@ -74,7 +78,7 @@ Runner::Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
       read_worker_(
           loop, *store_,
           [this](core::StoreAnswer found) { enqueue(core::StoreAnswered{std::move(found)}); },
-          [this](core::SnapshotWasRead found) { enqueue(std::move(found)); }) {}
+          [this](core::SnapshotWasRead found) { on_snapshot_read(std::move(found)); }) {}
 
 Runner::~Runner() = default;
 
@@ -280,7 +284,39 @@ ConnectionId Runner::connect(api::Sink& sink) {
 }
 
 void Runner::disconnect(ConnectionId connection) {
+  end_backup(connection);
   if (sinks_.erase(connection) > 0) enqueue(core::Disconnected{connection});
+}
+
+void Runner::read_backup(ConnectionId connection, std::size_t bytes_max) {
+  const auto stream = kBackupStream | connection.value();
+  if (!backups_.contains(connection) && backups_.size() >= kBackupsMax) {
+    core::SnapshotWasRead refused;
+    refused.stream = stream;
+    refused.error = fmt::format("{} backups are read already", kBackupsMax);
+    boost::asio::post(loop_, [this, refused = std::move(refused)]() mutable {
+      on_snapshot_read(std::move(refused));
+    });
+    return;
+  }
+  backups_.insert(connection);
+  read_worker_.read({stream, bytes_max});
+}
+
+void Runner::end_backup(ConnectionId connection) {
+  if (backups_.erase(connection) > 0) read_worker_.read({kBackupStream | connection.value(), 0});
+}
+
+void Runner::on_snapshot_read(core::SnapshotWasRead found) {
+  if ((found.stream & kBackupStream) == 0) return enqueue(std::move(found));
+  const ConnectionId connection(found.stream & ~kBackupStream);
+  if (found.is_last || !found.error.empty()) backups_.erase(connection);
+  const auto sink = sinks_.find(connection);
+  if (sink == sinks_.end()) return;
+  sink->second->deliver_backup(std::move(found));
+  // It may have closed its connection.
+  const auto again = sinks_.find(connection);
+  if (again != sinks_.end()) again->second->flush();
 }
 
 void Runner::deliver(std::vector<core::Delivery> deliveries) {

@@ -9,6 +9,7 @@
 #pragma once
 
 #include <absl/container/flat_hash_map.h>
+#include <absl/container/flat_hash_set.h>
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -59,6 +60,8 @@ class Runner final : public core::Ports {
 
   [[nodiscard]] ConnectionId connect(api::Sink& sink);
   void disconnect(ConnectionId connection);
+  // See api::Gateway.
+  void read_backup(ConnectionId connection, std::size_t bytes_max);
   [[nodiscard]] std::size_t connection_count() const noexcept { return sinks_.size(); }
   [[nodiscard]] const core::Node& node() const noexcept { return *node_; }
   [[nodiscard]] const disk::Wal& wal() const noexcept { return *wal_; }
@@ -94,6 +97,8 @@ class Runner final : public core::Ports {
   void report_full();
   void check_room();
   void prepare_log();
+  void on_snapshot_read(core::SnapshotWasRead found);
+  void end_backup(ConnectionId connection);
   [[nodiscard]] bool is_idle() const;
 
   boost::asio::io_context& loop_;
@@ -127,6 +132,7 @@ class Runner final : public core::Ports {
 
   absl::flat_hash_map<ConnectionId, api::Sink*> sinks_;
   std::uint64_t last_connection_ = 0;
+  absl::flat_hash_set<ConnectionId> backups_;  // Connections that read one.
   std::vector<ConnectionId> touched_;  // Sinks to flush at the end of a delivery.
 
   // Last, so that their threads end before what they use.
