@@ -375,50 +375,66 @@ class Subscriber(threading.Thread):
                    default=self.start_revision)
 
 
-class Keeper(threading.Thread):
+class Keeper:
     """Keeps sessions alive through random members: each is renewed every third of its ttl, and
-    again at once elsewhere if that fails. `lost` says which ended all the same."""
+    again at once elsewhere if that fails, as a good client does. `lost` says which ended all the
+    same, `early` which of them within their ttl of the last confirmed renewal."""
 
-    def __init__(self, cluster, sessions, ttl_ms, seed=1):
-        super().__init__(daemon=True)
+    def __init__(self, cluster, sessions, ttl_ms, seed=1, threads=10):
         self.targets = list(cluster)
-        self.tokens = [s["session"] for s in sessions]
         self.ttl = ttl_ms / 1000
-        self.random = random.Random(seed)
-        self.connections = {m.id: Connection(0.5) for m in self.targets}
         self.lost = []
-        self.late = 0.0
+        self.early = []
         self.is_stopped = threading.Event()
+        tokens = [s["session"] for s in sessions]
+        self.threads = [threading.Thread(target=self.run, daemon=True,
+                                         args=(tokens[i::threads], random.Random(f"{seed}/{i}")))
+                        for i in range(threads)]
 
-    def run(self):
-        due = [(time.monotonic(), token) for token in self.tokens]
+    def start(self):
+        for thread in self.threads:
+            thread.start()
+
+    def run(self, tokens, draw):
+        connections = {m.id: Connection(0.3) for m in self.targets}
+        avoided = {}  # By member: until when, as it did not answer.
+        now = time.monotonic()
+        due = [(now, now, token) for token in tokens]  # (when, the last confirmed, token)
         while not self.is_stopped.is_set() and due:
             due.sort()
-            at, token = due.pop(0)
-            if at > time.monotonic():
-                self.is_stopped.wait(at - time.monotonic())
-            self.late = max(self.late, time.monotonic() - at)
-            if self.renew(token):
-                due.append((time.monotonic() + self.ttl / 3, token))
+            at, confirmed, token = due.pop(0)
+            self.is_stopped.wait(max(0, at - time.monotonic()))
+            sent = self.renew(token, confirmed, draw, connections, avoided)
+            if sent is not None:
+                due.append((sent + self.ttl / 3, sent, token))
+        for connection in connections.values():
+            connection.close()
 
-    def renew(self, token):
+    def renew(self, token, confirmed, draw, connections, avoided):
         while not self.is_stopped.is_set():
-            member = self.random.choice(self.targets)
+            sent = time.monotonic()
+            good = [m for m in self.targets if avoided.get(m.id, 0) < sent] or self.targets
+            member = draw.choice(good)
             try:
-                status, _, text = self.connections[member.id].request(
-                    member, "POST", "/v1/sessions/mine/keepalive?timeout=400ms",
+                status, _, text = connections[member.id].request(
+                    member, "POST", "/v1/sessions/mine/keepalive?timeout=250ms",
                     headers={"Coord-Session": token})
             except OSError:
+                avoided[member.id] = time.monotonic() + 1
+                self.is_stopped.wait(0.005)
                 continue
             if status == 200:
-                return True
+                return sent
             if status < 500:
-                self.lost.append((token, status, text))
-                return False
-        return True
+                heard = time.monotonic() - confirmed
+                self.lost.append(f"{round(heard * 1000)} ms after a renewal: {status} {text!r}")
+                if heard < self.ttl:
+                    self.early.append(self.lost[-1])
+                return None
+            self.is_stopped.wait(0.005)
+        return None
 
     def stop(self):
         self.is_stopped.set()
-        self.join(10)
-        for connection in self.connections.values():
-            connection.close()
+        for thread in self.threads:
+            thread.join(10)

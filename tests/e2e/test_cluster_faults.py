@@ -1,10 +1,17 @@
 """Clusters of real members under faults: what clients saw is linearizable, watches are complete,
 sessions are neither lost nor kept, and all members are equal in the end."""
 
+import contextlib
+import shutil
+import subprocess
+import tempfile
+import threading
+import time
 import unittest
+from pathlib import Path
 
 from cluster import Cluster, is_ready, status_of
-from harness import SLOW, wait_until
+from harness import BUILD, SLOW, wait_until
 from load import TOP, Keeper, Load, Subscriber
 
 
@@ -89,6 +96,239 @@ class Kills(FaultTest):
                 member.spawn()
             load.wait_for_more(150)
         self.settle(cluster, load, subscriber)
+
+
+class Stalls(FaultTest):
+    def test_a_leader_stopped_past_its_lease_answers_nothing_stale_and_expires_nobody(self):
+        cluster = self.cluster()
+        load, subscriber = self.loaded(cluster)
+        ttl = 3000 * SLOW
+        sessions = [cluster.leader().open_session(ttl) for _ in range(20)]
+        keeper = Keeper(cluster, sessions, ttl)
+        self.addCleanup(keeper.is_stopped.set)
+        keeper.start()
+        for _ in range(2):
+            first = cluster.leader()
+            rest = cluster.followers()
+            # Its clients ask while it is stopped: it answers when it goes on.
+            cluster.pause(first)
+            paused = time.monotonic()
+            second = cluster.leader(among=rest)
+            written = second.put(f"/v1/tree{TOP}/fresh", str(paused)).revision
+            asked = [Asker(first, f"/v1/tree{TOP}/fresh?{query}timeout=8s")
+                     for query in ("", "consistency=leader&")]
+            wait_until(lambda: time.monotonic() > paused + ttl / 1000 + 1, 20, "past every ttl")
+            cluster.resume(first)
+            for asker in asked:
+                answer = asker.answer()
+                if answer.status == 200:
+                    self.assertGreaterEqual(answer.revision, written, str(answer))
+                    self.assertEqual(answer.text, str(paused))
+                else:
+                    self.assertEqual(answer.status, 503, str(answer))
+            wait_until(lambda: (status_of(first) or {}).get("role") == "follower", 10, "it follows")
+        keeper.stop()
+        self.assertEqual(keeper.early, [])
+        self.assertEqual(keeper.lost, [])
+        self.settle(cluster, load, subscriber)
+        there = {s["id"] for s in cluster[1].get("/v1/sessions").json["sessions"]}
+        self.assertLessEqual({s["id"] for s in sessions}, there)
+
+    def test_a_slow_disk_of_the_leader_or_a_follower_makes_nothing_wrong(self):
+        shim = Shim(self, "usleep(60000);")
+        cluster = Cluster()
+        self.addCleanup(cluster.close)
+        for member in cluster:
+            member.environment = shim.environment(member.id)
+        cluster.start()
+        load, subscriber = self.loaded(cluster)
+        for slow in (cluster.followers()[0], cluster.leader()):
+            term = status_of(slow)["term"]
+            with shim.on(slow.id):
+                load.wait_for_more(200)
+                self.assertLessEqual(status_of(cluster.leader())["term"], term + 1)
+        self.settle(cluster, load, subscriber)
+
+
+class Partitions(FaultTest):
+    def majority_writes(self, cluster, rest):
+        return cluster.leader(among=rest).put(f"/v1/tree{TOP}/majority", "new").revision
+
+    def test_an_isolated_leader_refuses_and_labels_what_it_serves(self):
+        cluster = self.cluster(proxies=True)
+        load, subscriber = self.loaded(cluster)
+        first, rest = cluster.leader(), cluster.followers()
+        before = cluster.leader().put(f"/v1/tree{TOP}/majority", "old").revision
+        cluster.isolate(first)
+        revision = self.majority_writes(cluster, rest)
+        for query in ("", "?consistency=leader"):
+            answer = first.get(f"/v1/tree{TOP}/majority{query}")
+            self.assertEqual((answer.status, answer.code), (503, "no-leader"), str(answer))
+        answer = first.put(f"/v1/tree{TOP}/majority?timeout=1s", "lost")
+        self.assertIn(answer.status, (503, 504))
+
+        def stale():
+            found = first.get(f"/v1/tree{TOP}/majority?consistency=local")
+            return int(found["Coord-Staleness-Ms"]) >= 500 and found
+        answer = wait_until(stale, 10, "it says how stale it is")
+        self.assertEqual(answer["Coord-Consistency"], "local")
+        self.assertEqual(answer.text, "old")
+        self.assertGreaterEqual(answer.revision, before)
+        self.assertLess(answer.revision, revision)
+        answer = first.get(f"/v1/tree{TOP}/majority?consistency=local&max_staleness=100ms")
+        self.assertEqual((answer.status, answer.code), (503, "stale"), str(answer))
+        load.wait_for_more(100)
+        cluster.heal()
+        self.settle(cluster, load, subscriber)
+        self.assertEqual(first.get(f"/v1/tree{TOP}/majority").text, "new")
+
+    def test_one_way_cuts_of_every_kind(self):
+        cluster = self.cluster(proxies=True)
+        load, subscriber = self.loaded(cluster)
+
+        def mute(leader, one, two):  # The leader is not heard, but hears.
+            return [(leader, one), (leader, two)]
+
+        def deaf(leader, one, two):
+            return [(one, leader), (two, leader)]
+
+        def half_mute(leader, one, two):
+            return [(leader, one)]
+
+        def half_deaf(leader, one, two):
+            return [(one, leader)]
+
+        def bridge(leader, one, two):  # Only one follower reaches both others.
+            return [(leader, two), (two, leader)]
+
+        def deaf_follower(leader, one, two):
+            return [(leader, one), (two, one)]
+
+        for kind in (mute, deaf, half_mute, half_deaf, bridge, deaf_follower):
+            with self.subTest(kind.__name__):
+                members = cluster.leader(), *cluster.followers()
+                for a, b in kind(*members):
+                    cluster.cut(a, b)
+                wait_until(lambda: any(put(m) for m in members), 10, "writes go on")
+                load.wait_for_more(100)
+                cluster.heal()
+                for member in cluster:
+                    cluster.wait_ready(member, 5)
+        self.settle(cluster, load, subscriber)
+
+    def test_cut_and_healed_in_quick_turn(self):
+        cluster = self.cluster(proxies=True)
+        load, subscriber = self.loaded(cluster)
+        for i in range(12):
+            cluster.isolate(cluster[i % 3 + 1])
+            load.wait_for_more(30)
+            cluster.heal()
+        self.settle(cluster, load, subscriber)
+
+
+class Sessions(FaultTest):
+    def test_none_of_100_is_lost_when_the_leader_is_killed_and_a_silent_one_ends_in_time(self):
+        cluster = self.cluster()
+        ttl = 3000 * SLOW
+        sessions = [cluster[i % 3 + 1].open_session(ttl) for i in range(100)]
+        keeper = Keeper(cluster, sessions, ttl)
+        self.addCleanup(keeper.is_stopped.set)
+        keeper.start()
+        rest = cluster.followers()
+        answer = rest[0].put("/v1/tree/of-a-silent-one?mode=ephemeral", "",
+                             coord_session=rest[0].open_session(ttl)["session"])
+        self.assertEqual(answer.status, 201, str(answer))
+        opened = time.monotonic()
+        first = cluster.leader()
+        first.kill()
+        second = cluster.leader(among=rest)
+
+        def is_gone():
+            try:
+                found = second.get("/v1/stat/of-a-silent-one?timeout=1s")
+            except OSError:
+                return None
+            return found.status == 404 and time.monotonic() - opened
+        lived = wait_until(is_gone, 2 * ttl / 1000 + 5, "the silent session ends")
+        self.assertGreaterEqual(lived * 1000, ttl * 0.95)  # Its last touch was before `opened`.
+        self.assertLessEqual(lived * 1000, 2 * ttl + 3000 * SLOW)
+        first.spawn()
+        cluster.wait_ready(first)
+        keeper.stop()
+        self.assertEqual(keeper.early, [])
+        self.assertEqual(keeper.lost, [])
+        cluster.wait_same_digest()
+        there = {s["id"] for s in second.get("/v1/sessions?limit=1000").json["sessions"]}
+        self.assertEqual({s["id"] for s in sessions}, there)
+
+
+class Asker:
+    """One request that may take long."""
+
+    def __init__(self, member, path):
+        self.result = None
+        self.thread = threading.Thread(target=self.ask, args=(member, path), daemon=True)
+        self.thread.start()
+
+    def ask(self, member, path):
+        self.result = member.get(path)
+
+    def answer(self, seconds=20):
+        self.thread.join(seconds)
+        return self.result
+
+
+class Shim:
+    """Does something before every sync of a member whose switch is on."""
+
+    SOURCE = """
+        #define _GNU_SOURCE
+        #include <dlfcn.h>
+        #include <stdlib.h>
+        #include <unistd.h>
+        static void before(void) {
+          if (access(getenv("SHIM_SWITCH"), F_OK) == 0) { %s }
+        }
+        int fdatasync(int fd) {
+          before();
+          return ((int (*)(int))dlsym(RTLD_NEXT, "fdatasync"))(fd);
+        }
+        int fsync(int fd) {
+          before();
+          return ((int (*)(int))dlsym(RTLD_NEXT, "fsync"))(fd);
+        }
+    """
+
+    def __init__(self, test, what):
+        if BUILD.name in ("asan", "tsan"):
+            test.skipTest("a preloaded library and sanitizers exclude each other")
+        if shutil.which("gcc") is None:
+            test.skipTest("a slow disk takes gcc, for a library to preload")
+        self.folder = Path(tempfile.mkdtemp(prefix="coord-e2e-shim-"))
+        test.addCleanup(shutil.rmtree, self.folder, ignore_errors=True)
+        (self.folder / "shim.c").write_text(self.SOURCE % what)
+        subprocess.run(["gcc", "-shared", "-fPIC", "-o", f"{self.folder}/shim.so",
+                        f"{self.folder}/shim.c", "-ldl"], check=True)
+
+    def environment(self, i):
+        return {"LD_PRELOAD": f"{self.folder}/shim.so", "SHIM_SWITCH": f"{self.folder}/on-{i}"}
+
+    @contextlib.contextmanager
+    def on(self, i):
+        switch = self.folder / f"on-{i}"
+        switch.touch()
+        try:
+            yield
+        finally:
+            switch.unlink()
+
+
+def put(member):
+    try:
+        return member.request("PUT", f"/v1/tree{TOP}/probe?timeout=500ms", "x",
+                              timeout=1).status in (200, 201)
+    except OSError:
+        return False
 
 
 if __name__ == "__main__":
