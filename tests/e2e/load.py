@@ -438,3 +438,80 @@ class Keeper:
         self.is_stopped.set()
         for thread in self.threads:
             thread.join(10)
+
+
+class Steady(threading.Thread):
+    """One client that retries as it should: each write is sent again under its own key, at the next
+    member, until it is acknowledged; it fails only after `patience` seconds. Tells the gaps."""
+
+    def __init__(self, members, patience=8.0, seed=1):
+        super().__init__(daemon=True)
+        self.targets = list(members)
+        self.patience = patience
+        self.name_of_keys = f"steady-{seed}"
+        self.acknowledged = []  # (when, number)
+        self.retries = 0
+        self.failed = []
+        self.is_stopped = threading.Event()
+
+    def run(self):
+        connection = Connection(0.4)
+        at = number = 0
+        while not self.is_stopped.is_set():
+            number += 1
+            began = time.monotonic()
+            why = None
+            while time.monotonic() < began + self.patience:
+                member = self.targets[at % len(self.targets)]
+                why = self.write(connection, member, number)
+                if why is None:
+                    break
+                self.retries += 1
+                at += 1
+                self.is_stopped.wait(0.002)
+            if why is None:
+                self.acknowledged.append((time.monotonic(), number))
+            elif not self.is_stopped.is_set():
+                self.failed.append(f"{number}: {why}")
+        connection.close()
+
+    def write(self, connection, member, number):
+        try:
+            status, _, text = connection.request(
+                member, "PATCH", f"/v1/tree{TOP}/steady?add=1&timeout=350ms",
+                headers={"Idempotency-Key": f"{self.name_of_keys}-{number}"})
+        except OSError as error:
+            return str(error)
+        if status != 200:
+            return f"{status} {text!r}"
+        if int(text) != number:
+            raise AssertionError(f"addition {number} gave {text!r}: one was lost or applied twice")
+        return None
+
+    def wait_for_more(self, count=50, seconds=10):
+        wanted = len(self.acknowledged) + count
+        wait_until(lambda: len(self.acknowledged) >= wanted or not self.is_alive(), seconds,
+                   f"{count} more writes")
+        if not self.is_alive():
+            raise AssertionError("a write was lost or applied twice")
+
+    def gap(self, since):
+        """The longest time between two acknowledged writes from then on, in ms."""
+        ends = [t for t, _ in self.acknowledged if t >= since]
+        return round(1000 * max((b - a for a, b in zip([since, *ends], ends)), default=0))
+
+    def stop(self):
+        self.is_stopped.set()
+        self.join(10)
+
+
+def start_steady(cluster, **options):
+    leader = cluster.leader()
+    leader.put(f"/v1/tree{TOP}", "")
+    answer = leader.put(f"/v1/tree{TOP}/steady", "0")
+    if answer.status not in (200, 201):
+        raise AssertionError(str(answer))
+    steady = Steady(cluster, **options)
+    steady.start()
+    steady.wait_for_more(50)
+    return steady

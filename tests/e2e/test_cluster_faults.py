@@ -2,6 +2,7 @@
 sessions are neither lost nor kept, and all members are equal in the end."""
 
 import contextlib
+import os
 import shutil
 import subprocess
 import tempfile
@@ -11,8 +12,8 @@ import unittest
 from pathlib import Path
 
 from cluster import Cluster, is_ready, status_of
-from harness import BUILD, SLOW, wait_until
-from load import TOP, Keeper, Load, Subscriber
+from harness import BUILD, SLOW, Member, free_port, wait_until
+from load import TOP, Keeper, Load, Subscriber, start_steady
 
 
 class FaultTest(unittest.TestCase):
@@ -184,7 +185,7 @@ class Partitions(FaultTest):
 
     def test_one_way_cuts_of_every_kind(self):
         cluster = self.cluster(proxies=True)
-        load, subscriber = self.loaded(cluster)
+        load, subscriber = self.loaded(cluster, timeout=0.7)
 
         def mute(leader, one, two):  # The leader is not heard, but hears.
             return [(leader, one), (leader, two)]
@@ -260,6 +261,178 @@ class Sessions(FaultTest):
         cluster.wait_same_digest()
         there = {s["id"] for s in second.get("/v1/sessions?limit=1000").json["sessions"]}
         self.assertEqual({s["id"] for s in sessions}, there)
+
+
+class Away(FaultTest):
+    def test_a_follower_that_was_away_for_long_comes_back_by_a_snapshot_under_load(self):
+        # More bytes than the tail of the log that members keep (64 MiB).
+        cluster = self.cluster(flags=("--checkpoint-interval-ms", "200", "--wal-segment", "8MiB"))
+        load, subscriber = self.loaded(cluster)
+        away = cluster.followers()[0]
+        away.kill()
+        leader = cluster.leader()
+        for i in range(40):
+            value = (f"{i}:" + "x" * 1_000_000).encode()
+            for round in range(2):
+                self.assertIn(leader.put(f"/v1/tree/big-{i}", value).status, (200, 201))
+        marker = leader.put("/v1/tree/marker", "").revision
+        wait_until(lambda: status_of(leader)["checkpointed"] >= marker, 20, "a checkpoint")
+        away.spawn()
+        cluster.wait_ready(away, 30)
+        cluster.wait_applied(marker)
+        self.assertRegex(away.log, r"the snapshot at \d+ of term \d+ is installed")
+        self.assertEqual(away.get("/v1/tree/big-39?consistency=local").body, value)
+        self.settle(cluster, load, subscriber)
+        # It is a full member again: it can carry the cluster with one other.
+        other = next(m for m in cluster if m is not away)
+        other.kill()
+        rest = [m for m in cluster if m is not other]
+        self.assertEqual(cluster.leader(among=rest).put("/v1/tree/after", "").status, 201)
+
+    def test_a_follower_that_was_away_for_some_writes_comes_back_by_the_log(self):
+        cluster = self.cluster()
+        load, subscriber = self.loaded(cluster)
+        away = cluster.followers()[0]
+        away.kill()
+        load.wait_for_more(500)
+        away.spawn()
+        cluster.wait_ready(away)
+        self.settle(cluster, load, subscriber)
+        self.assertNotIn("installs a snapshot", away.log)
+
+    def test_a_full_disk_of_one_member_stops_nobody_else(self):
+        cluster = Cluster(flags=("--wal-segment", "4MiB"))
+        self.addCleanup(cluster.close)
+        folder = mounted(self, 96)
+        full = cluster[2]
+        full.data = Path(folder) / "data"
+        cluster.start()
+        load, subscriber = self.loaded(cluster)
+        if cluster.leader() is not full:  # The worst place for it.
+            self.assertIn(full.post("/v1/cluster/transfer-leader", {"to": 2}).status, (200, 202, 204))
+        wait_until(lambda: cluster.leader() is full, 10, "it leads")
+        rest = [m for m in cluster if m is not full]
+        ballast = Path(folder) / "ballast"
+        with open(ballast, "wb") as file:
+            room = os.statvfs(folder).f_bavail * os.statvfs(folder).f_frsize
+            file.write(b"b" * max(0, room - (1 << 20)))
+        acknowledged = []
+
+        def stopped_leading():
+            i = len(acknowledged)
+            for member in rest:
+                try:
+                    answer = member.request("PUT", f"/v1/tree/fill-{i}?timeout=2s", "x" * 500_000)
+                except OSError:
+                    continue
+                if answer.status == 201:
+                    acknowledged.append(f"/v1/stat/fill-{i}")
+                    break
+            found = status_of(full)
+            return len(acknowledged) > 60 and (found is None or found["role"] != "leader")
+        wait_until(stopped_leading, 40, "writes go on, and the member with the full disk leads no more")
+        load.wait_for_more(100)
+        ballast.unlink()
+        if full.process.poll() is not None:
+            full.spawn()
+        self.settle(cluster, load, subscriber)
+        for path in acknowledged:
+            self.assertEqual(full.get(path + "?consistency=local").status, 200, path)
+
+
+class Operation(FaultTest):
+    def test_a_rolling_restart_fails_no_request_of_a_client_that_retries(self):
+        cluster = self.cluster()
+        load, subscriber = self.loaded(cluster, clients=2)
+        steady = start_steady(cluster)
+        self.addCleanup(steady.is_stopped.set)
+        began = time.monotonic()
+        for member in [*cluster.followers(), cluster.leader()]:
+            self.assertEqual(member.stop(), 0, member.log)
+            steady.wait_for_more(20)
+            member.spawn()
+            cluster.wait_ready(member)
+            steady.wait_for_more(20)
+        gap = steady.gap(began)
+        steady.stop()
+        self.assertEqual(steady.failed, [])
+        self.assertLess(gap, 3000 * SLOW)
+        self.settle(cluster, load, subscriber)
+
+    def test_leadership_is_handed_over_under_load(self):
+        cluster = self.cluster()
+        load, subscriber = self.loaded(cluster, clients=2)
+        steady = start_steady(cluster)
+        self.addCleanup(steady.is_stopped.set)
+        for _ in range(6):
+            to = cluster.followers()[0]
+            began = time.monotonic()
+            answer = cluster.leader().post("/v1/cluster/transfer-leader", {"to": to.id})
+            self.assertIn(answer.status, (200, 202, 204), str(answer))
+            wait_until(lambda: cluster.leader() is to, 10, "it leads")
+            steady.wait_for_more(20)
+            self.assertLess(steady.gap(began), 1000 * SLOW)
+        steady.stop()
+        self.assertEqual(steady.failed, [])
+        self.settle(cluster, load, subscriber)
+
+    def test_members_join_and_leave_under_load(self):
+        cluster = self.cluster()
+        load, subscriber = self.loaded(cluster)
+        for i in (4, 5, 6):  # In the end all three have been replaced.
+            joined = self.join(cluster, i)
+            leader = cluster.leader()
+            gone = cluster[i - 3]
+            members = [m for m in cluster if m is not gone]
+            load.targets = subscriber.targets = members
+
+            def removed():
+                try:
+                    answer = joined.delete(f"/v1/cluster/members/{gone.id}")
+                except OSError:
+                    return False
+                # 409 while the change before, or an election, is not over yet.
+                self.assertIn(answer.status, (202, 404, 409, 503), str(answer))
+                return answer.status in (202, 404)
+            wait_until(removed, 20, f"member {gone.id} is asked to go")
+            wait_until(lambda: gone.id not in self.roles(joined), 20, f"{gone.id} is out")
+            wait_until(lambda: not is_ready(gone), 20, "who was removed is not ready")
+            term = status_of(cluster.leader(among=members))["term"]
+            load.wait_for_more(100)
+            self.assertEqual(status_of(cluster.leader(among=members))["term"], term,
+                             "who was removed disturbs nobody")
+            gone.close()
+            del cluster.members[gone.id]
+            self.assertIsNotNone(leader)
+        self.settle(cluster, load, subscriber)
+        self.assertEqual(self.roles(cluster[4]), {4: "voter", 5: "voter", 6: "voter"})
+
+    def roles(self, member):
+        return {m["id"]: m["role"] for m in member.get("/v1/cluster").json["members"]}
+
+    def join(self, cluster, i):
+        member = Member(data=Path(cluster.directory) / str(i),
+                        flags=["--id", str(i), "--peer", f"127.0.0.1:{free_port()}",
+                               "--join", cluster.leader().url])
+        member.id = i
+        cluster.members[i] = member
+        member.spawn()
+        cluster.wait_ready(member)
+        wait_until(lambda: self.roles(member).get(i) == "voter", 20, f"member {i} is a voter")
+        return member
+
+
+def mounted(test, mebibytes):
+    if os.geteuid() != 0:
+        test.skipTest("mounting a small file system takes root")
+    folder = tempfile.mkdtemp(prefix="coord-e2e-full-")
+    test.addCleanup(shutil.rmtree, folder, ignore_errors=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={mebibytes}m", "coord-e2e", folder],
+                          capture_output=True, text=True)
+    if done.returncode != 0:
+        test.skipTest(f"mounting a small file system: {done.stderr.strip()}")
+    test.addCleanup(subprocess.run, ["umount", "-l", folder])
+    return folder
 
 
 class Asker:
