@@ -103,11 +103,11 @@ void Connection::on_end_of_input() {
   has_input_ended_ = true;
   // A request that was cut short is not a request: nothing of it is applied.
   if (parser_) edge_.give_back(std::move(parser_));
-  const bool waits = head_ != nullptr && (head_->phase == Exchange::Phase::stream ||
-                                          head_->phase == Exchange::Phase::stream_session ||
-                                          head_->phase == Exchange::Phase::backup_asked ||
-                                          head_->phase == Exchange::Phase::backup ||
-                                          head_->phase == Exchange::Phase::poll_wait);
+  const bool waits =
+      head_ != nullptr &&
+      (head_->phase == Exchange::Phase::stream || head_->phase == Exchange::Phase::stream_session ||
+       head_->phase == Exchange::Phase::backup_asked || head_->phase == Exchange::Phase::backup ||
+       head_->phase == Exchange::Phase::poll_wait);
   if (is_lingering_ || waits || (head_ == nullptr && !has_unsent())) {
     close();
     return;

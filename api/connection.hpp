@@ -32,7 +32,7 @@ class Connection final : public Sink {
   void start_draining();
 
   void deliver(core::Delivery delivery) override;
-  void deliver_backup(core::SnapshotWasRead piece) override;
+  void deliver_backup(BackupPiece piece) override;
   void flush() override;
 
   [[nodiscard]] std::size_t slot() const noexcept { return slot_; }

@@ -25,7 +25,7 @@ void Connection::read_backup(Exchange& exchange) {
   edge_.gateway().read_backup(id_, kPieceBytes);
 }
 
-void Connection::deliver_backup(core::SnapshotWasRead piece) {
+void Connection::deliver_backup(BackupPiece piece) {
   if (fd_ < 0 || head_ == nullptr || head_->phase != Phase::backup) return;
   auto& exchange = *head_;
   exchange.is_reading_piece = false;
@@ -39,8 +39,7 @@ void Connection::deliver_backup(core::SnapshotWasRead piece) {
   if (!exchange.has_begun) {
     exchange.has_begun = true;
     exchange.deadline_ms = 0;
-    answer_stream_head(exchange.plan, Zxid(piece.mark.index.value()), context_of(exchange),
-                       target_of(exchange));
+    answer_stream_head(exchange.plan, piece.revision, context_of(exchange), target_of(exchange));
   }
   std::string bytes;
   if (exchange.is_http10) {

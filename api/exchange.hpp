@@ -50,7 +50,7 @@ struct Exchange {
   int attempts = 0;
   bool has_begun = false;         // Of a backup: its head is out.
   bool is_reading_piece = false;  // Of a backup.
-  std::string out;  // The answer, while earlier ones are not out.
+  std::string out;                // The answer, while earlier ones are not out.
   std::unique_ptr<StreamState> stream;
   Exchange* next = nullptr;
 

@@ -12,16 +12,23 @@
 
 #include "coord/base/ids.hpp"
 #include "coord/core/request.hpp"
-#include "coord/core/snapshot.hpp"
 
 namespace coord::api {
+
+// A part of a backup, in order.
+struct BackupPiece {
+  std::string error;  // Empty unless it could not be read: nothing follows.
+  Zxid revision;      // Of the whole backup.
+  std::string bytes;
+  bool is_last = false;
+};
 
 class Sink {
  public:
   virtual ~Sink() = default;
   virtual void deliver(core::Delivery delivery) = 0;
   // What read_backup() asked for.
-  virtual void deliver_backup(core::SnapshotWasRead piece) = 0;
+  virtual void deliver_backup(BackupPiece piece) = 0;
   // After the last delivery of a turn: the moment to write what has gathered.
   virtual void flush() = 0;
 };

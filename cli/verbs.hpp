@@ -55,6 +55,7 @@ struct Verb {
 extern const Verb kLs, kGet, kStat, kTree, kWalk, kHistory;              // verbs_read.cpp
 extern const Verb kSet, kCreate, kRm, kTxn;                              // verbs_write.cpp
 extern const Verb kWatch, kSession;                                      // verbs_live.cpp
+extern const Verb kBackup, kRestore;                                     // verbs_backup.cpp
 extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verbs_admin.cpp
 extern const Verb kCluster;                                              // verbs_cluster.cpp
 

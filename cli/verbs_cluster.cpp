@@ -213,7 +213,8 @@ Action define_remove(CLI::App& app) {
 // ---- without a plan
 
 Outcome<void> order(const Context& context, const std::string& route, const Json& body,
-                    const ChangeArgs& args, const std::string& what) {
+                    const ChangeArgs& args, const std::string& what,
+                    std::string_view then = "done") {
   if (args.is_dry_run) {
     context.print.line(what + " (dry run)");
     return success();
@@ -222,7 +223,7 @@ Outcome<void> order(const Context& context, const std::string& route, const Json
   if (!is_wanted) return Trouble{Exit::other, "nothing was changed", {}};
   COORD_TRY(const Answer answer, context.client.call_ok(call_of("POST", Target(route), body)));
   if (context.print.output() == Output::table) {
-    context.print.line(what + ": done");
+    context.print.line(fmt::format("{}: {}", what, then));
   } else if (!answer.body.empty()) {
     context.print.json_body(answer.body);
   }
@@ -248,7 +249,8 @@ Action define_repair(CLI::App& app) {
   add_flags(app, *args);
   return [args](Context& context) {
     return order(context, route_of(args->id) + "/repair", Json::object(), *args,
-                 fmt::format("rebuild member {} from the others", args->id));
+                 fmt::format("rebuild member {} from the leader's state", args->id),
+                 "begun; it serves again once /readyz of that member says so");
   };
 }
 
@@ -272,8 +274,8 @@ constexpr std::array kClusterVerbs = {
          "  coordctl cluster transfer\n"
          "  coordctl cluster transfer 2 --yes",
          &define_transfer},
-    Verb{"repair", "rebuild a member from the others", "  coordctl cluster repair 3",
-         &define_repair},
+    Verb{"repair", "rebuild the state of a member that differs from the others'",
+         "  coordctl cluster repair 3", &define_repair},
 };
 
 }  // namespace

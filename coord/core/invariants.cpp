@@ -175,15 +175,13 @@ std::vector<std::string> Invariants::check_delta(const Snapshot& previous, const
   findings.expect(now.history_floor >= previous.history_floor, "the ring's floor falls",
                   previous.history_floor, now.history_floor);
   // Every member trims by its own checkpoints: another one's snapshot may reach further back.
-  findings.expect(
-      now.retention_floor >= previous.retention_floor || is_other_state,
-      "the retained floor falls", previous.retention_floor, now.retention_floor);
-  findings.expect(now.service_ms >= previous.service_ms || is_other_state, "service time falls", previous.service_ms,
-                  now.service_ms);
+  findings.expect(now.retention_floor >= previous.retention_floor || is_other_state,
+                  "the retained floor falls", previous.retention_floor, now.retention_floor);
+  findings.expect(now.service_ms >= previous.service_ms || is_other_state, "service time falls",
+                  previous.service_ms, now.service_ms);
   findings.expect(now.mono_ms >= previous.mono_ms, "monotonic time falls", previous.mono_ms,
                   now.mono_ms);
-  findings.expect(
-      now.applied > previous.applied || now.digest == previous.digest || is_other_state,
+  findings.expect(now.applied > previous.applied || now.digest == previous.digest || is_other_state,
                   "the state changes without an entry", now.applied);
   findings.expect(
       now.term > previous.term || !previous.leader || !now.leader || now.leader == previous.leader,

@@ -51,7 +51,8 @@ Node::Node(NodeOptions options, NodeState restored, TraceSink& trace)
 
 std::size_t Node::pending_count() const noexcept {
   auto count = pending_.size() + delayed_writes_.size() + parked_.size() + store_waits_.size() +
-               read_batch_.size() + backups_.size() + limbo_.size() + forwards_.size() + confirmations_.size();
+               read_batch_.size() + backups_.size() + limbo_.size() + forwards_.size() +
+               confirmations_.size();
   for (const auto& group : granted_wait_) count += group.waiting.size();
   return count;
 }

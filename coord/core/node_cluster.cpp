@@ -223,7 +223,8 @@ void Node::change_members(Request&& request) {
   }
   const bool is_transfer = std::holds_alternative<TransferLeader>(op);
   const bool is_repair = std::holds_alternative<RepairMember>(op);
-  if (was_leader_ && !is_transfer && !is_repair) return judge(std::move(request), std::move(op), deadline);
+  if (was_leader_ && !is_transfer && !is_repair)
+    return judge(std::move(request), std::move(op), deadline);
   if (is_transfer) {
     // By then Raft has given the transfer up.
     deadline = std::min(deadline, now_.mono_ms + 4 * options_.raft.election_timeout_ms);

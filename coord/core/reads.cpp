@@ -157,9 +157,8 @@ std::vector<NamedPath> paths_of(const Operation& op) {
                  [](const OpenSession&) {}, [](const CloseSession&) {}, [](const Keepalive&) {},
                  [](const GetChanges&) {}, [](const GetSession&) {}, [](const ListSessions&) {},
                  [](const GetStatus&) {}, [](const GetCluster&) {}, [](const PrepareBackup&) {},
-                 [](const RepairMember&) {}, [](const AddMember&) {},
-                 [](const ChangeMember&) {}, [](const RemoveMember&) {},
-                 [](const TransferLeader&) {},
+                 [](const RepairMember&) {}, [](const AddMember&) {}, [](const ChangeMember&) {},
+                 [](const RemoveMember&) {}, [](const TransferLeader&) {},
                  [&](const auto& o) {
                    paths.push_back({o.path, false});
                  }},

@@ -257,11 +257,11 @@ struct RepairMember {
 using MembershipOp =
     std::variant<AddMember, ChangeMember, RemoveMember, TransferLeader, RepairMember>;
 
-using Operation = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
-                               CloseSession, Keepalive, Get, GetChildren, Walk, GetHistory,
-                               GetChanges, GetAcl, GetQuota, GetSession, ListSessions, GetStatus,
-                               GetCluster, PrepareBackup, AddMember, ChangeMember, RemoveMember,
-                               TransferLeader, RepairMember>;
+using Operation =
+    std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession, CloseSession,
+                 Keepalive, Get, GetChildren, Walk, GetHistory, GetChanges, GetAcl, GetQuota,
+                 GetSession, ListSessions, GetStatus, GetCluster, PrepareBackup, AddMember,
+                 ChangeMember, RemoveMember, TransferLeader, RepairMember>;
 
 struct SessionCredential {
   SessionId id;

@@ -313,7 +313,8 @@ void Runner::on_snapshot_read(core::SnapshotWasRead found) {
   if (found.is_last || !found.error.empty()) backups_.erase(connection);
   const auto sink = sinks_.find(connection);
   if (sink == sinks_.end()) return;
-  sink->second->deliver_backup(std::move(found));
+  sink->second->deliver_backup(
+      {std::move(found.error), zxid_of(found.mark.index), std::move(found.bytes), found.is_last});
   // It may have closed its connection.
   const auto again = sinks_.find(connection);
   if (again != sinks_.end()) again->second->flush();

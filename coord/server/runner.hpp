@@ -133,7 +133,7 @@ class Runner final : public core::Ports {
   absl::flat_hash_map<ConnectionId, api::Sink*> sinks_;
   std::uint64_t last_connection_ = 0;
   absl::flat_hash_set<ConnectionId> backups_;  // Connections that read one.
-  std::vector<ConnectionId> touched_;  // Sinks to flush at the end of a delivery.
+  std::vector<ConnectionId> touched_;          // Sinks to flush at the end of a delivery.
 
   // Last, so that their threads end before what they use.
   DiskWorker disk_worker_;

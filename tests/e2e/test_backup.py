@@ -1,11 +1,15 @@
 """Backups of a stopped member, their restoring, and a cluster that is forced anew."""
 
+import base64
+import os
+import socket
 import subprocess
 import tempfile
+import threading
 import unittest
 from pathlib import Path
 
-from harness import COORDD, SLOW, Member
+from harness import COORDD, SLOW, Member, ctl, wait_until
 
 
 def coordd(*arguments):
@@ -111,6 +115,124 @@ class Backup(unittest.TestCase):
         self.member.start()  # Without the flag: it goes on as that cluster.
         self.assertEqual(self.member.status()["cluster"], cluster)
         self.assertEqual(self.member.get("/v1/tree/after").text, "new")
+
+
+PATH = {"PATH": f"{COORDD.parent}:{os.environ['PATH']}"}  # coordctl finds coordd in it.
+
+
+class OnlineBackup(unittest.TestCase):
+    """Of a member that goes on serving."""
+
+    def setUp(self):
+        directory = tempfile.TemporaryDirectory(prefix="coord-e2e-")
+        self.addCleanup(directory.cleanup)
+        self.directory = Path(directory.name)
+        self.file = self.directory / "backup"
+        self.member = Member()
+        self.addCleanup(self.member.close)
+
+    def fill(self, megabytes=0):
+        self.member.start()
+        for i in range(30):
+            self.assertEqual(self.member.put(f"/v1/tree/n{i}", f"value {i}").status, 201)
+        for i in range(megabytes * 2):
+            self.assertEqual(self.member.put(f"/v1/tree/large{i}", os.urandom(1 << 19)).status, 201)
+
+    def test_everything_acknowledged_before_is_in_it_and_writes_go_on_meanwhile(self):
+        self.fill(megabytes=8)
+        before = self.member.put("/v1/tree/last", "before").revision
+        self.is_over = threading.Event()
+        counts = []
+
+        def write():
+            count = 0
+            while not self.is_over.is_set():
+                count += self.member.put(f"/v1/tree/meanwhile{count}", b"x" * 2000).status == 201
+            counts.append(count)
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        done = ctl(self.member, "backup", str(self.file))
+        self.is_over.set()
+        writer.join()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(b"revision", done.stdout)
+        self.assertEqual(done.stderr, b"")  # No terminal, no progress.
+        self.assertGreater(counts[0], 0)
+        self.assertEqual([p.name for p in self.directory.iterdir()], ["backup"])
+        self.assertEqual(self.file.stat().st_mode & 0o777, 0o600)
+        data = self.directory / "restored"
+        done = ctl(self.member, "restore", str(self.file), "--data", str(data), "--id", "7",
+                   environment=PATH)
+        self.assertEqual(done.returncode, 0, done.stderr + done.stdout)
+        other = Member(data=data, flags=["--id", "7"])
+        self.addCleanup(other.close)
+        other.start()
+        self.assertEqual(other.get("/v1/tree/last").text, "before")
+        self.assertEqual(other.get("/v1/tree/large15").body,
+                         self.member.get("/v1/tree/large15").body)
+        # A prefix of what was written meanwhile, without a hole.
+        names = {c["name"] for c in other.get("/v1/children/?limit=10000").json["children"]}
+        seen = len([n for n in names if n.startswith("meanwhile")])
+        self.assertEqual({f"meanwhile{i}" for i in range(seen)},
+                         {n for n in names if n.startswith("meanwhile")})
+        self.assertGreater(other.put("/v1/tree/after", "").revision, before + 1_000_000)
+
+    def test_a_download_that_was_cut_is_refused(self):
+        self.fill(megabytes=2)
+        answer = self.member.get("/v1/backup")
+        self.assertEqual(answer.status, 200)
+        self.assertEqual(answer["Content-Type"], "application/octet-stream")
+        self.assertGreaterEqual(answer.revision, self.member.status()["checkpointed"])
+        for cut in (1, 17, len(answer.body) // 2):
+            with self.subTest(cut):
+                self.file.write_bytes(answer.body[:-cut])
+                data = self.directory / "restored"
+                done = ctl(self.member, "restore", str(self.file), "--data", str(data),
+                           environment=PATH)
+                self.assertEqual(done.returncode, 1)
+                self.assertIn(b"offset", done.stdout + done.stderr)
+                self.assertFalse(data.exists())
+
+    def test_a_member_that_dies_in_the_middle_leaves_no_file(self):
+        self.fill(megabytes=32)
+        started = subprocess.Popen(
+            [str(COORDD.parent.parent / "cli/coordctl"), "--endpoint", self.member.url, "backup",
+             str(self.file)], stderr=subprocess.PIPE, stdout=subprocess.PIPE)
+        part = self.directory / "backup.part"
+        wait_until(lambda: part.exists() and part.stat().st_size > 0 or started.poll() is not None,
+                   what="the first bytes")
+        self.member.kill()
+        _, stderr = started.communicate(timeout=60 * SLOW)
+        if started.returncode == 0:
+            self.skipTest("it was faster than the kill")
+        self.assertIn(b"not whole", stderr)
+        self.assertFalse(part.exists())
+        self.assertFalse(self.file.exists())
+
+    def test_a_client_that_takes_nothing_costs_no_memory_and_a_third_backup_waits(self):
+        self.fill(megabytes=32)
+        slow = []
+        for _ in range(2):
+            link = socket.socket()
+            self.addCleanup(link.close)
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            link.connect(("127.0.0.1", self.member.port))
+            link.sendall(b"GET /v1/backup HTTP/1.1\r\nHost: x\r\n\r\n")
+            self.assertTrue(link.recv(100).startswith(b"HTTP/1.1 200"))
+            slow.append(link)
+        third = self.member.get("/v1/backup")
+        self.assertEqual((third.status, third.code), (503, "overloaded"), str(third))
+        self.assertEqual(self.member.put("/v1/tree/still", "served").status, 201)
+        slow[0].close()
+        wait_until(lambda: self.member.get("/v1/backup").status == 200, what="a place")
+
+    def test_it_takes_an_operator(self):
+        member = Member(flags=["--super-digest", "op:" + base64.b64encode(b"x" * 20).decode()])
+        self.addCleanup(member.close)
+        member.start()
+        answer = member.get("/v1/backup")
+        self.assertEqual((answer.status, answer.code), (403, "forbidden"))
 
 
 if __name__ == "__main__":

@@ -39,7 +39,8 @@ FOLDERS = {
                                     "prometheus"})),
     "coord": Rule((*EVERYTHING_BELOW, "coord/server/"),
                   frozenset({"asio", "json", "cli11", "spdlog", "prometheus"})),
-    "cli": Rule((BASE, "coord/core/request.hpp", "api/json.hpp"),
+    "cli": Rule((BASE, "coord/core/request.hpp", "api/json.hpp",
+                 "coord/disk/snapshot_stream.hpp"),
                 frozenset({"asio", "beast", "json", "cli11", "edit", "outcome"})),
 }
 

@@ -553,5 +553,54 @@ TEST_F(EdgeTest, ARawGetCostsFewAllocations) {
   EXPECT_LE(edge_allocations, kRounds * 6) << edge_allocations / kRounds << " a request";
 }
 
+TEST_F(EdgeTest, ABackupIsReadPieceByPieceAsTheClientTakesIt) {
+  HttpOptions options;
+  options.stream_resume_bytes = 100'000;
+  serve(options);
+  Client client(port_, 4'096);
+  client.send("GET /v1/backup HTTP/1.1\r\n\r\n");
+  ASSERT_TRUE(run_until(client, [&] { return gateway_.backup_asks.size() == 1; }));
+  EXPECT_EQ(client.received, "") << "the first piece may still be refused";
+  reads_ = false;
+  const std::string piece(1'000'000, 'p');
+  std::size_t given = 0;
+  for (; given < 50 && !gateway_.backup_asks.empty(); ++given) {
+    gateway_.give_backup({{}, Zxid(57), piece, false});
+    for (int i = 0; i < 20; ++i) edge_->poll();
+  }
+  EXPECT_LT(given, 50U) << "what nobody takes gathers";
+  reads_ = true;
+  ASSERT_TRUE(run_until(client, [&] { return !gateway_.backup_asks.empty(); }));
+  gateway_.give_backup({{}, Zxid(57), "end", true});
+  ASSERT_TRUE(run_until_closed(client));
+  for (const auto* part :
+       {"HTTP/1.1 200 OK\r\n", "Coord-Revision: 57\r\n",
+        "Content-Type: application/octet-stream\r\n", "Transfer-Encoding: chunked\r\n"}) {
+    EXPECT_NE(client.received.find(part), std::string::npos) << part;
+  }
+  EXPECT_TRUE(client.received.ends_with("\r\n3\r\nend\r\n0\r\n\r\n"));
+  EXPECT_GT(client.received.size(), given * piece.size());
+}
+
+TEST_F(EdgeTest, ABackupThatCannotBeReadIsRefusedOrCut) {
+  serve();
+  Client refused(port_);
+  refused.send("GET /v1/backup HTTP/1.1\r\n\r\n");
+  ASSERT_TRUE(run_until(refused, [&] { return !gateway_.backup_asks.empty(); }));
+  gateway_.give_backup({"2 backups are read already", {}, {}, false});
+  ASSERT_TRUE(run_until_closed(refused));
+  EXPECT_TRUE(refused.received.starts_with("HTTP/1.1 503 ")) << refused.received;
+  EXPECT_NE(refused.received.find("2 backups are read already"), std::string::npos);
+  Client cut(port_);
+  cut.send("GET /v1/backup HTTP/1.1\r\n\r\n");
+  ASSERT_TRUE(run_until(cut, [&] { return !gateway_.backup_asks.empty(); }));
+  gateway_.give_backup({{}, Zxid(57), "begin", false});
+  ASSERT_TRUE(run_until(cut, [&] { return !gateway_.backup_asks.empty(); }));
+  gateway_.give_backup({"the disk is gone", {}, {}, false});
+  ASSERT_TRUE(run_until_closed(cut));
+  EXPECT_TRUE(cut.received.ends_with("5\r\nbegin\r\n")) << cut.received;
+  EXPECT_TRUE(ask("HEAD /v1/backup HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 400 "));
+}
+
 }  // namespace
 }  // namespace coord::api

@@ -60,6 +60,18 @@ class FakeGateway final : public Gateway {
     });
   }
   void resume(core::ResumeWatch) override { ++resumed; }
+  void read_backup(ConnectionId connection, std::size_t bytes_max) override {
+    backup_asks.emplace_back(connection, bytes_max);
+  }
+  void give_backup(BackupPiece piece) {
+    const auto asked = backup_asks.front().first;
+    backup_asks.pop_front();
+    const auto sink = sinks_.find(asked.value());
+    if (sink == sinks_.end()) return;
+    sink->second->deliver_backup(std::move(piece));
+    const auto again = sinks_.find(asked.value());
+    if (again != sinks_.end()) again->second->flush();
+  }
   void touch(const core::SessionCredential&) override { ++touched; }
   Zxid applied() const override { return revision; }
   bool is_ready(std::string& why) const override {
@@ -125,6 +137,7 @@ class FakeGateway final : public Gateway {
   std::vector<core::Subscribe> subscribed;
   std::vector<core::Request> requests;
   std::vector<core::Delivery> deliveries;
+  std::deque<std::pair<ConnectionId, std::size_t>> backup_asks;
   Zxid revision{10};
   Zxid oldest;
   bool is_serving = true;
@@ -220,6 +233,7 @@ class FakeGateway final : public Gateway {
     view.ttl_ms = session_ttl_ms;
     reply.result = view;
   }
+  void apply(core::PrepareBackup&, core::Reply&) {}
   void apply(core::GetStatus&, core::Reply& reply) { reply.result = core::Status{}; }
 
   std::uint64_t last_connection_ = 0;

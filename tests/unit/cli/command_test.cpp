@@ -2,6 +2,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 #include "tests/unit/cli/scripted_server.hpp"
 
 namespace coord::cli {
@@ -162,6 +164,11 @@ TEST(Verbs, send_what_the_contract_says) {
        "PATCH /v1/cluster/members/3?dry_run=true",
        {},
        R"({"role":"observer"})"},
+      {"cluster repair",
+       {"cluster", "repair", "3", "--yes"},
+       "POST /v1/cluster/members/3/repair",
+       {},
+       "{}"},
       {"session close",
        {"session", "close", "51.secret"},
        "DELETE /v1/sessions/51",
@@ -277,6 +284,26 @@ TEST(Verbs, list_page_by_page) {
   EXPECT_EQ(testing::internal::GetCapturedStdout(), "a\nb\nc\n");
   EXPECT_TRUE(result);
   EXPECT_TRUE(server.requests().at(1).starts_with("GET /v1/children/x?limit=1000&cursor=c1 "));
+}
+
+TEST(Verbs, a_backup_that_is_no_whole_one_leaves_nothing_behind) {
+  const std::string name = testing::TempDir() + "/no-backup";
+  for (const auto& step : {Step::ok("this is no backup, whatever its answer says, by any means"),
+                           Step::ok(""), Step::cut_stream("coordSN1")}) {
+    ScriptedServer server({step});
+    auto parsed = parse_command({"backup", name});
+    ASSERT_TRUE(parsed);
+    parsed.value().globals.endpoint = "127.0.0.1:" + server.port();
+    Client client(client_options_of(parsed.value().globals).value());
+    const Printer print(Output::raw, false, false);
+    Context context{client, print, "/", "", false};
+    const auto result = parsed.value().action(context);
+    ASSERT_FALSE(result) << step.answer;
+    EXPECT_EQ(result.error().exit, Exit::unavailable) << step.answer;
+    EXPECT_EQ(server.requests().at(0).substr(0, 15), "GET /v1/backup ");
+    EXPECT_FALSE(std::filesystem::exists(name)) << step.answer;
+    EXPECT_FALSE(std::filesystem::exists(name + ".part")) << step.answer;
+  }
 }
 
 }  // namespace
