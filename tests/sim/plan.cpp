@@ -35,7 +35,7 @@ void draw_snapshots(Plan& plan, Prng& prng) {
   if (!plan.has(Fault::small_limits)) return;
   plan.node.raft.log_tail_entries = prng.chance(1, 2) ? prng.below(100) : 0;
   // A piece takes a round trip: much smaller ones would not end within the time of a run.
-  plan.node.snapshots.chunk_bytes = static_cast<std::size_t>(prng.between(2'048, 16'384));
+  plan.node.snapshots.chunk_bytes = static_cast<std::size_t>(prng.between(8'192, 65'536));
 }
 
 void break_raft(election::Options& raft, Mutant mutant) {
