@@ -37,6 +37,10 @@ void Raft::Impl::draw_election_deadline() {
 
 void Raft::Impl::tick_election() {
   if (now < election_deadline) return;
+  if (!may_lead() && leader) {
+    // It elects nobody, but must know that it may have been left behind, or removed.
+    return become_follower(hard_state.term, MemberId(), "the leader is not heard");
+  }
   if (!may_campaign()) {
     draw_election_deadline();
     // A promise after a start or before a hint is short: try again when it has run out.

@@ -195,6 +195,7 @@ void Node::on(DiskFull& event) {
   trace_.trace(Note{event.is_full ? Note::Level::error : Note::Level::info,
                     event.is_full ? "the disk is full: writes are refused until there is room"
                                   : "the disk takes writes again"});
+  if (was_leader_) lead_no_more_on_a_full_disk();
 }
 
 void Node::on(Checkpointed& event) {
@@ -280,6 +281,7 @@ void Node::on(Tick& event) {
   if (event.mono_ms >= next_sweep_ms_) {
     next_sweep_ms_ = event.mono_ms + kSweepMs;
     expire_waiting();
+    if (is_disk_full_) lead_no_more_on_a_full_disk();
   }
 }
 

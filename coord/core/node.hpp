@@ -211,6 +211,7 @@ class Node {
   // node_digest.cpp: do all members have the same state?
   void sample_digest();
   void hand_over();
+  void lead_no_more_on_a_full_disk();
   [[nodiscard]] std::vector<WatchKey> keys_of_watches() const;
   void send_digest();
   void on(MemberId from, DigestNote&& message);
@@ -387,6 +388,7 @@ class Node {
   bool was_leader_ = false;
   Term led_term_;  // The last one that this member led in.
   bool is_disk_full_ = false;
+  std::int64_t full_hand_over_ms_ = 0;  // Not again before then.
   bool wants_turn_ = false;
   std::int64_t started_ms_ = 0;
   std::int64_t service_base_ms_ = 0;  // A service time and the monotonic time that it stands for.

@@ -452,10 +452,19 @@ class Steady(threading.Thread):
         self.acknowledged = []  # (when, number)
         self.retries = 0
         self.failed = []
+        self.problem = None
         self.is_stopped = threading.Event()
 
     def run(self):
         connection = Connection(0.4)
+        try:
+            self.write_on(connection)
+        except AssertionError as problem:
+            self.problem = problem
+        finally:
+            connection.close()
+
+    def write_on(self, connection):
         at = number = 0
         while not self.is_stopped.is_set():
             number += 1
@@ -473,7 +482,6 @@ class Steady(threading.Thread):
                 self.acknowledged.append((time.monotonic(), number))
             elif not self.is_stopped.is_set():
                 self.failed.append(f"{number}: {why}")
-        connection.close()
 
     def write(self, connection, member, number):
         try:
@@ -492,8 +500,8 @@ class Steady(threading.Thread):
         wanted = len(self.acknowledged) + count
         wait_until(lambda: len(self.acknowledged) >= wanted or not self.is_alive(), seconds,
                    f"{count} more writes")
-        if not self.is_alive():
-            raise AssertionError("a write was lost or applied twice")
+        if self.problem:
+            raise self.problem
 
     def gap(self, since):
         """The longest time between two acknowledged writes from then on, in ms."""
@@ -503,6 +511,8 @@ class Steady(threading.Thread):
     def stop(self):
         self.is_stopped.set()
         self.join(10)
+        if self.problem:
+            raise self.problem
 
 
 def start_steady(cluster, **options):

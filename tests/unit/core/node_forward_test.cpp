@@ -260,5 +260,42 @@ TEST(NodeForward, a_leader_that_diverged_hands_over) {
   EXPECT_EQ(world.put(world.leader(), "/a", "x").code, Code::ok);
 }
 
+TEST(NodeForward, a_leader_whose_disk_is_full_hands_over_and_the_others_take_writes) {
+  Cluster world(3);
+  const auto leader = world.leader();
+  world.step(leader, DiskFull{true});
+  EXPECT_TRUE(world.advance_until([&] { return world.leader() != leader; }, 2'000));
+  EXPECT_EQ(world.put(world.leader(), "/a", "x").code, Code::ok);
+  // With all disks full it does not go round and round.
+  for (const auto id : world.ids()) world.step(id, DiskFull{true});
+  world.advance(2'000);
+  const auto term = world.node(1).raft().term();
+  world.advance(10'000);
+  EXPECT_LE(world.node(1).raft().term().value(), term.value() + 9);
+  const auto next = world.leader() % 3 + 1;
+  world.step(next, DiskFull{false});
+  EXPECT_TRUE(world.advance_until([&] { return world.leader() == next; }, 20'000))
+      << "who has room comes to lead";
+  EXPECT_EQ(world.put(next, "/a", "y").code, Code::ok);
+}
+
+TEST(NodeForward, an_observer_that_is_cut_off_says_that_it_has_no_leader) {
+  Cluster::Options options;
+  options.voters = 1;
+  options.observers = 1;
+  Cluster world(std::move(options));
+  ASSERT_EQ(world.put(2, "/a", "1").code, Code::ok);
+  world.isolate(2);
+  world.advance(3'000);
+  std::string why;
+  EXPECT_FALSE(world.node(2).is_ready(why));
+  EXPECT_EQ(world.ask(2, Get{"/a"}).code, Code::no_leader);
+  EXPECT_EQ(world.put(2, "/a", "2").code, Code::no_leader);
+  world.heal();
+  world.settle();
+  EXPECT_TRUE(world.node(2).is_ready(why)) << why;
+  EXPECT_EQ(world.put(2, "/a", "3").code, Code::ok);
+}
+
 }  // namespace
 }  // namespace coord::core
