@@ -237,7 +237,11 @@ ChangePlan Planner::operator()(const RepairMember& op) const {
   if (present_.everybody().size() == 1) {
     return refused(Code::invalid, "there is no other member to rebuild it from");
   }
-  return to(present_);
+  // Asked of a member that may not lead, and does not know who is up.
+  ChangePlan plan;
+  plan.view = view_of(present_, health_);
+  plan.target = present_;
+  return plan;
 }
 
 // ---- codec

@@ -418,5 +418,126 @@ TEST_F(NodeSnapshot, a_watch_misses_nothing_of_what_a_snapshot_skips) {
   EXPECT_EQ(paths, want);
 }
 
+// A member that differs from the others, as they see it.
+class NodeRepair : public NodeSnapshotSlow {
+ protected:
+  void begin() {
+    run_for(1'500);
+    for (int i = 0; i < 40; ++i) put("/n" + std::to_string(i), std::string(100, 'v'));
+    run_for(300);
+    for (auto& one : places_) {
+      for (auto& other : places_) {
+        if (one != other) one->receive(PeerUp{other->id(), 1, {}, {}, {}});
+      }
+    }
+    settle();
+  }
+  // The others' digests differ from its own.
+  void make_diverge(Place& bad) {
+    bool has_lied = false;
+    for (int i = 0; i < 200 && !is_diverged(bad); ++i) {
+      put("/more" + std::to_string(i), "x");
+      for (auto& other : places_) {
+        if (other->id() == bad.id()) continue;
+        other->spoil = [&](Message& message) {
+          auto* note = std::get_if<DigestNote>(&message.body);
+          if (note == nullptr || message.to != bad.id()) return;
+          note->digest ^= 1;
+          has_lied = true;
+        };
+      }
+      run_for(200);
+    }
+    for (auto& other : places_) other->spoil = nullptr;
+    ASSERT_TRUE(has_lied);
+    ASSERT_TRUE(is_diverged(bad));
+  }
+  bool is_diverged(Place& one) {
+    std::string why;
+    return !one.node().is_ready(why) && why.find("cluster repair") != std::string::npos;
+  }
+  Code repair(Place& asked, MemberId id, bool is_operator = true) {
+    Request request;
+    request.connection = ConnectionId(3);
+    request.id = RequestId(++last_request_);
+    request.identities = {{"ip", "127.0.0.1"}};
+    if (is_operator) request.identities.push_back({"super", ""});
+    request.op = RepairMember{id};
+    const auto number = request.id;
+    asked.deliveries.clear();
+    asked.receive(ClientRequest{std::move(request)});
+    settle();
+    for (const auto& delivery : asked.deliveries) {
+      const auto* reply = std::get_if<Reply>(&delivery);
+      if (reply != nullptr && reply->id == number) return reply->code;
+    }
+    return Code::internal;
+  }
+};
+
+TEST_F(NodeRepair, an_idle_member_is_rebuilt_and_serves_again_with_the_others_state) {
+  begin();
+  auto& bad = follower(0);
+  make_diverge(bad);
+  run_for(2'000);
+  const auto last = leader().node().raft().last_index();
+  EXPECT_EQ(repair(follower(1), bad.id(), false), Code::forbidden);
+  EXPECT_EQ(repair(follower(1), MemberId(9)), Code::not_found);
+  run_for(2'000);
+  EXPECT_TRUE(is_diverged(bad)) << "nobody has asked for it";
+  EXPECT_EQ(repair(follower(1), bad.id()), Code::ok);
+  run_for(15'000);
+  EXPECT_FALSE(is_diverged(bad));
+  EXPECT_TRUE(is_equal(bad, leader()));
+  EXPECT_EQ(leader().node().raft().last_index(), last.next()) << "one empty entry, no more";
+  bad.stop();
+  bad.start(now_);
+  run_for(1'000);
+  EXPECT_TRUE(is_equal(bad, leader())) << "what is durable there";
+}
+
+TEST_F(NodeRepair, writes_go_on_with_its_vote_while_it_is_rebuilt) {
+  begin();
+  auto& bad = follower(0);
+  make_diverge(bad);
+  auto& other = follower(1);
+  other.stop();  // The one that is rebuilt makes the quorum.
+  EXPECT_EQ(repair(bad, bad.id()), Code::ok);
+  for (int i = 0; i < 100 && is_diverged(bad); ++i) {
+    put("/during" + std::to_string(i), "x");
+    run_for(200);
+    if (i == 5) {
+      EXPECT_TRUE(is_diverged(bad)) << "too fast to see anything";
+    }
+  }
+  run_for(500);
+  EXPECT_FALSE(is_diverged(bad));
+  EXPECT_TRUE(leader().node().state().tree().get("/during5"));
+  EXPECT_TRUE(is_equal(bad, leader()));
+  other.start(now_);
+  run_for(10'000);
+  EXPECT_TRUE(is_equal(other, leader()));
+}
+
+TEST_F(NodeRepair, a_leader_that_differs_hands_over_and_is_rebuilt) {
+  begin();
+  auto& bad = leader();
+  make_diverge(bad);
+  EXPECT_EQ(repair(bad, bad.id()), Code::ok);
+  run_for(20'000);
+  EXPECT_NE(leader().id(), bad.id());
+  EXPECT_FALSE(is_diverged(bad));
+  EXPECT_TRUE(is_equal(bad, leader()));
+}
+
+TEST_F(NodeRepair, a_member_that_differs_sends_nobody_its_state) {
+  begin();
+  auto& bad = follower(0);
+  make_diverge(bad);
+  bad.receive(PeerMessage{{follower(1).id(), bad.id(), SnapshotPull{}}});
+  settle();
+  EXPECT_EQ(bad.snapshot_bytes, 0U);
+}
+
 }  // namespace
 }  // namespace coord::core
