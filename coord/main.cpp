@@ -36,9 +36,10 @@ int fail(const Config& config, const Error& problem) {
     // Its votes and acknowledgements may be lost with the data: as the same member on an empty disk
     // it could vote twice, so it comes back as another one.
     spdlog::error(
-        "this member does not start on damaged data; the others have it all. Replace it: coordctl "
-        "cluster remove {} at another member, move {} away, and start it with another --id and "
-        "--join URL-of-a-member",
+        "this member does not start on damaged data; the others have it all. Replace it: at "
+        "another "
+        "member coordctl cluster replace {} --with NEW=HOST:PEERPORT, then move {} away and start "
+        "it with --id NEW, an id never used before, and --join URL-of-a-member",
         config.id, config.data);
   } else {
     spdlog::error(
