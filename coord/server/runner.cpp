@@ -131,6 +131,7 @@ void Runner::drain(std::int64_t limit_ms, std::function<void()> done) {
 }
 
 void Runner::step_down(std::int64_t limit_ms, std::function<void()> done) {
+  if (node_->raft().membership().is_sole_voter(node_->raft().leader())) return done();
   step_down_until_ms_ = mono_ns() / 1'000'000 + limit_ms;
   stepped_down_ = std::move(done);
   enqueue(core::StepDown{});

@@ -50,6 +50,8 @@ class DiskTest(unittest.TestCase):
         member = self.member().start()
         for i in range(count):
             self.assertEqual(member.put(f"/v1/tree/n{i}", f"value {i} " + "x" * 700).status, 201)
+        # Without a checkpoint, an empty log is that of a member that never ran.
+        wait_until(lambda: int(member.status()["checkpointed"]) > 0, 30, "a first checkpoint")
         member.kill()
         return member
 

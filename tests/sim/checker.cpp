@@ -249,7 +249,7 @@ void Checker::check_expired(const Member& member, const election::LogEntry& entr
 // Sessions that nobody keeps alive end in time. A member alone is watched all the time; of several,
 // what they do when no fault is left.
 void Checker::check_late(const Member& member) {
-  const bool is_alone = world_.plan().members == 1;
+  const bool is_alone = world_.plan().members == 1 && world_.plan().observers == 0;
   if (!is_alone && world_.is_stormy()) return;
   const auto rate = world_.plan().rate_of(member.id());
   const auto calm_us =
