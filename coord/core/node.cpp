@@ -423,8 +423,12 @@ void Node::maybe_checkpoint() {
 }
 
 bool Node::is_store_late() const noexcept {
-  return is_checkpointing_ && (state_.dirty().bytes() >= options_.checkpoint.bytes_max / 4 * 3 ||
-                               state_.dirty().size() >= options_.checkpoint.records_max / 4 * 3);
+  const auto& policy = options_.checkpoint;
+  const auto bytes = state_.dirty().bytes();
+  const bool is_bulk =
+      now_.mono_ms - last_checkpoint_ms_ < policy.bulk_ms && bytes >= policy.bulk_bytes_max;
+  return is_checkpointing_ && (is_bulk || bytes >= policy.bytes_max / 4 * 3 ||
+                               state_.dirty().size() >= policy.records_max / 4 * 3);
 }
 
 bool Node::is_backlogged() const noexcept {
