@@ -238,7 +238,7 @@ class Node {
   void state_of_watch(WatchKey key, WatchState::Kind kind, Zxid revision);
   void forget_watch(WatchKey key);
 
-  // CLUSTER, node_cluster.cpp: records of the members, what is told of them, and their changes.
+  // node_cluster.cpp: records of the members, what is told of them, and their changes.
   [[nodiscard]] MemberRecord known_of(MemberId id) const;
   [[nodiscard]] Bootstrap bootstrap_of_all() const;
   void propose_records();

@@ -115,6 +115,9 @@ void Node::confirm_keepalive(Request&& request) {
   if (!raft_.leader()) {
     return refuse(request, Code::no_leader, "there is no leader to renew the session");
   }
+  if (confirmations_.size() >= options_.requests.pending_max) {
+    return refuse(request, Code::overloaded, "too many renewals wait already");
+  }
   const auto id = std::get<Keepalive>(request.op).id;
   const auto deadline = now_.mono_ms + request.timeout_ms;
   ++last_confirmation_;
