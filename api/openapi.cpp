@@ -142,7 +142,9 @@ void append_parameters(std::string& out, const RouteSpec& route) {
     if (!is_first) out += ',';
     is_first = false;
     const auto* info = info_of(name);
-    append_parameter(out, name, "query", route.endpoint == Endpoint::watch_get && name == "path",
+    std::string shown(name);
+    if (name.ends_with('.')) shown += "KEY";  // Any name that begins so.
+    append_parameter(out, shown, "query", route.endpoint == Endpoint::watch_get && name == "path",
                      info != nullptr ? info->type : "string", info != nullptr ? info->summary : "");
   }
   append_header_parameters(out, route, is_first);

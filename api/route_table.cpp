@@ -136,8 +136,12 @@ bool fits(std::string_view spec, std::string_view path, RouteMatch& match) noexc
   }
 }
 
+// "meta." among the names stands for any longer name that begins so.
 bool has(Names names, std::string_view name) noexcept {
-  return std::find(names.begin(), names.end(), name) != names.end();
+  return std::any_of(names.begin(), names.end(), [name](std::string_view known) {
+    if (!known.ends_with('.')) return name == known;
+    return name.size() > known.size() && name.starts_with(known);
+  });
 }
 
 }  // namespace

@@ -72,7 +72,8 @@ struct RouteSpec {
                           // another name in braces for one.
   Endpoint endpoint;
   std::uint8_t traits;
-  std::span<const std::string_view> query;  // Beside those of the traits.
+  std::span<const std::string_view> query;  // Beside those of the traits. One that ends in "."
+                                            // stands for all that begin so ("meta.zone").
   std::string_view summary;
   const RecipeRoute* recipe = nullptr;  // Of Endpoint::recipe (recipe_route.hpp).
 };
