@@ -107,7 +107,10 @@ class Connection final : public Sink {
   void answer_turn(Exchange& exchange, core::Reply reply);
   void on_turn_wake(Exchange& exchange);
   void abandon_turns();
+  void submit_step(Exchange& exchange);
   void want_state(Exchange& exchange, Zxid revision);
+  void show_deltas(Exchange& exchange, const core::WatchEvent& event);
+  [[nodiscard]] static bool concerns(const Exchange& exchange, const core::WatchEvent& event);
   void on_state(Exchange& exchange, const core::Reply& reply);
 
   // ---- connection_backup.cpp: backups

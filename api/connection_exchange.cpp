@@ -87,12 +87,19 @@ void Connection::start(Exchange& exchange) {
   } else if (plan.patch == PatchKind::merge) {
     start_patch(exchange);
   } else {
-    exchange.phase = Phase::submitted;
     if (auto* open = std::get_if<core::OpenSession>(&plan.request.op)) {
       open->secret = edge_.gateway().random_secret();
     } else if (auto* step = std::get_if<core::RecipeStep>(&plan.request.op)) {
       if (step->own_session) step->own_session->secret = edge_.gateway().random_secret();
     }
+    if (plan.recipe.renewal) {
+      exchange.phase = Phase::recipe_renew;
+      auto request = template_of(exchange);
+      request.op = std::move(*plan.recipe.renewal);
+      submit(exchange, std::move(request));
+      return;
+    }
+    exchange.phase = Phase::submitted;
     if (plan.recipe.wait_ms) {
       // Who waits asks again later: the request is needed then.
       exchange.deadline_ms += *plan.recipe.wait_ms;
@@ -238,6 +245,9 @@ void Connection::on_reply(Exchange& exchange, core::Reply reply) {
     case Phase::submitted:
       if (has_to_wait(exchange, reply)) return wait_for_turn(exchange, std::move(reply));
       break;
+    case Phase::recipe_renew:
+      if (reply.code == Code::not_found) return submit_step(exchange);
+      break;
     case Phase::recipe_poll:
       return on_turn_polled(exchange, std::move(reply));
     case Phase::recipe_give_up:
@@ -360,6 +370,7 @@ void Connection::wait_for_change(Exchange& exchange, std::optional<Zxid> from) {
 void Connection::on_watch_event(Exchange& exchange, core::WatchEvent event) {
   if (exchange.waiting) return poll_turn(exchange, event.batch->zxid);
   if (exchange.stream && exchange.plan.route->recipe != nullptr) {
+    if (exchange.plan.route->recipe->deltas != nullptr) return show_deltas(exchange, event);
     return want_state(exchange, event.batch->zxid);
   }
   if (exchange.stream) {
@@ -368,6 +379,7 @@ void Connection::on_watch_event(Exchange& exchange, core::WatchEvent event) {
     stream_text(edge_.renders().get(event, form));
     return;
   }
+  if (exchange.plan.route->recipe != nullptr && !concerns(exchange, event)) return;
   const auto& plan = exchange.plan;
   const bool is_listing = plan.route->endpoint == Endpoint::children_get;
   const auto& changes = event.batch->changes;

@@ -173,6 +173,12 @@ void Connection::abandon_turns() {
   }
 }
 
+// It was no renewal: the step that it may be is done.
+void Connection::submit_step(Exchange& exchange) {
+  exchange.phase = Phase::submitted;
+  submit(exchange, std::move(exchange.plan.request));
+}
+
 // ---- streams of states: after a change what is there now is read and shown, if it differs
 
 void Connection::want_state(Exchange& exchange, Zxid revision) {
@@ -185,6 +191,27 @@ void Connection::want_state(Exchange& exchange, Zxid revision) {
   request.min_revision = std::exchange(stream.state_due, Zxid());
   request.op = exchange.plan.request.op;
   submit(exchange, std::move(request));
+}
+
+// The state that is being read has all that was seen before it.
+void Connection::show_deltas(Exchange& exchange, const core::WatchEvent& event) {
+  auto& stream = *exchange.stream;
+  const auto& plan = exchange.plan;
+  if (!plan.from && !stream.has_state) return;
+  std::vector<Delta> deltas;
+  plan.route->recipe->deltas(plan, event, deltas);
+  if (deltas.empty()) return;
+  stream.bookmarked = std::max(stream.bookmarked, event.batch->zxid);
+  stream_text(
+      std::make_shared<const std::string>(render_deltas(deltas, event.batch->zxid, stream.form)));
+}
+
+bool Connection::concerns(const Exchange& exchange, const core::WatchEvent& event) {
+  const auto* recipe = exchange.plan.route->recipe;
+  if (recipe->deltas == nullptr) return true;
+  std::vector<Delta> deltas;
+  recipe->deltas(exchange.plan, event, deltas);
+  return !deltas.empty();
 }
 
 void Connection::on_state(Exchange& exchange, const core::Reply& reply) {

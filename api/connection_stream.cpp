@@ -88,6 +88,7 @@ void Connection::on_stream_state(Exchange& exchange, const core::WatchState& sta
   if (state.code == Code::compacted && exchange.plan.route->recipe != nullptr) {
     // What happened since is gone, what is there now is not.
     exchange.plan.from.reset();
+    if (exchange.plan.route->recipe->deltas != nullptr) stream.has_state = false;
     wait_for_change(exchange, std::nullopt);
     exchange.phase = Phase::stream;
     if (stream.is_open) want_state(exchange, state.revision);

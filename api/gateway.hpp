@@ -31,6 +31,8 @@ class Sink {
   virtual void deliver_backup(BackupPiece piece) = 0;
   // After the last delivery of a turn: the moment to write what has gathered.
   virtual void flush() = 0;
+  // False: it is a part of the member itself, not counted among its clients.
+  [[nodiscard]] virtual bool is_client() const { return true; }
 };
 
 class Gateway {

@@ -36,6 +36,7 @@ struct HttpOptions {
   std::int64_t timeout_ms_default = 10'000;  // ?timeout=
   std::int64_t timeout_ms_max = 600'000;
   std::int64_t wait_ms_max = 600'000;  // ?wait=
+  bool has_health_checks = true;       // Else instances with active checks are refused.
   int patch_attempts_max = 16;         // Merge patches that lose a race are tried again.
 
   // "user:base64(sha1(user:password))" of the operator. While it is empty, any caller from loopback

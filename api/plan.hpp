@@ -67,6 +67,7 @@ struct Plan {
     std::optional<std::int64_t> wait_ms;  // Of a step that may wait.
     bool stays = false;     // A broken connection does not take back what it asked for.
     bool is_block = false;  // A counter's block.
+    std::optional<core::RecipeRenew> renewal;  // Tried first (see try_renewal).
   };
   Recipe recipe;
 

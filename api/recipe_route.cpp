@@ -8,7 +8,9 @@
 
 namespace coord::api {
 
-std::vector<std::span<const RouteSpec>> recipe_routes() { return {counter_routes()}; }
+std::vector<std::span<const RouteSpec>> recipe_routes() {
+  return {counter_routes(), service_routes()};
+}
 
 const core::RecipeResult& recipe_result(const core::Reply& reply) {
   const auto* result = std::get_if<core::RecipeResult>(&reply.result);
@@ -28,6 +30,16 @@ void set_step(Plan& plan, recipes::Kind kind, std::string bytes) {
 
 void set_query(Plan& plan, recipes::Kind kind, std::string bytes) {
   plan.request.op = core::RecipeQuery{kind, std::move(bytes)};
+}
+
+void set_renewal(Plan& plan, recipes::Kind kind, std::string bytes) {
+  plan.request.op = core::RecipeRenew{kind, std::move(bytes)};
+}
+
+void try_renewal(Plan& plan, recipes::Kind kind, std::string bytes) {
+  // What is exactly once, or fenced, is decided by a step alone.
+  if (!plan.request.idempotency_key.empty() || !plan.request.fences.empty()) return;
+  plan.recipe.renewal = core::RecipeRenew{kind, std::move(bytes)};
 }
 
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name) {

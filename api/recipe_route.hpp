@@ -25,6 +25,12 @@ struct RecipeBody {
   std::string& text;    // Empty at first.
 };
 
+// What a change means to whoever watches a recipe.
+struct Delta {
+  std::string_view name;  // Of the event.
+  std::string json;
+};
+
 struct RecipeRoute {
   // Sets plan.request.op and, for routes that wait, plan.recipe or plan.filter.
   Problem (*plan)(const PlanInput& in, Plan& plan);
@@ -36,6 +42,10 @@ struct RecipeRoute {
   std::string_view event = {};       // The name of the events of its stream.
   std::string_view success = "200";  // For the OpenAPI document.
   std::string_view body_type = "application/json";
+  // What the changes of a batch mean for this request: streams show that instead of the whole state
+  // again, and a long poll ends only when it is something. Null: any change means the whole state.
+  void (*deltas)(const Plan& plan, const core::WatchEvent& event,
+                 std::vector<Delta>& out) = nullptr;
 };
 
 // The routes of every recipe.
@@ -48,6 +58,10 @@ struct RecipeRoute {
 // A step, a query of `kind` as the plan's operation.
 void set_step(Plan& plan, recipes::Kind kind, std::string bytes);
 void set_query(Plan& plan, recipes::Kind kind, std::string bytes);
+// The whole request is a renewal.
+void set_renewal(Plan& plan, recipes::Kind kind, std::string bytes);
+// The request may be a renewal: that is tried first, and a step only when it is not_found.
+void try_renewal(Plan& plan, recipes::Kind kind, std::string bytes);
 // Watches the recipe's own node and all below it: for long polls and streams of a GET.
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name);
 // Lets the step bring a session of its own, unless the request names one. invalid: a ttl out of

@@ -8,5 +8,6 @@
 namespace coord::api {
 
 [[nodiscard]] std::span<const RouteSpec> counter_routes() noexcept;
+[[nodiscard]] std::span<const RouteSpec> service_routes() noexcept;
 
 }  // namespace coord::api

@@ -1,6 +1,7 @@
 #include "api/watch_stream.hpp"
 
 #include "api/json.hpp"
+#include "api/recipe_route.hpp"
 #include "api/respond.hpp"
 #include "api/text.hpp"
 #include "coord/base/check.hpp"
@@ -79,6 +80,16 @@ std::string render_state(std::string_view name, Zxid revision, std::string_view 
                          const StreamForm& form) {
   std::string out;
   append_event(out, name, revision, json, form);
+  return framed(std::move(out), form);
+}
+
+std::string render_deltas(std::span<const Delta> deltas, Zxid revision, const StreamForm& form) {
+  std::string out;
+  for (const auto& delta : deltas) {
+    std::optional<Zxid> id;
+    if (&delta == &deltas.back()) id = revision;
+    append_event(out, delta.name, id, delta.json, form);
+  }
   return framed(std::move(out), form);
 }
 

@@ -7,6 +7,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,8 @@
 #include "coord/core/request.hpp"
 
 namespace coord::api {
+
+struct Delta;
 
 struct StreamForm {
   Format format = Format::event_stream;  // Or ndjson.
@@ -31,6 +34,9 @@ using SharedText = std::shared_ptr<const std::string>;
 // A recipe's state as an event `name`.
 [[nodiscard]] std::string render_state(std::string_view name, Zxid revision, std::string_view json,
                                        const StreamForm& form);
+// Several events of one revision; the id stands on the last.
+[[nodiscard]] std::string render_deltas(std::span<const Delta> deltas, Zxid revision,
+                                        const StreamForm& form);
 // Something that means nothing. Empty for NDJSON, which has no comments.
 [[nodiscard]] std::string render_comment(const StreamForm& form);
 // An event named by the code, and the end of the stream.

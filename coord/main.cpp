@@ -9,11 +9,13 @@
 #include <csignal>
 #include <memory>
 
+#include "api/dns_server.hpp"
 #include "api/http_server.hpp"
 #include "coord/disk/posix_disk.hpp"
 #include "coord/server/config.hpp"
 #include "coord/server/data.hpp"
 #include "coord/server/gateway.hpp"
+#include "coord/server/health.hpp"
 #include "coord/server/join.hpp"
 #include "coord/server/log.hpp"
 #include "coord/server/metrics.hpp"
@@ -94,6 +96,31 @@ RunnerOptions runner_options(const Config& config) {
   return options;
 }
 
+api::DnsOptions dns_options(const Config& config) {
+  api::DnsOptions options;
+  options.ttl_s = config.dns_ttl_s;
+  options.seed = random_number();
+  return options;
+}
+
+Result<void> listen(const Config& config, api::DnsServer& dns) {
+  if (!config.dns) return success();
+  COORD_TRY(const auto port, dns.listen(config.dns->host, config.dns->port));
+  spdlog::info("event=dns at={}:{}", config.dns->host, port);
+  return success();
+}
+
+// Listens for the other members, and dials them.
+Result<void> enter_cluster(const Config& config, Runner& runner, PeerLinks& links) {
+  COORD_TRY(links.listen(*config.peer));
+  runner.set_links(links);
+  for (const auto& member : config.members) {
+    if (member.id != config.id) links.dial(member.id, member.peer);
+  }
+  links.refresh();
+  return success();
+}
+
 int serve(const Config& config) {
   raise_descriptor_limit(config.api.connections_max);
   if (config.force_new_cluster) {
@@ -130,17 +157,17 @@ int serve(const Config& config) {
     links = std::make_unique<PeerLinks>(loop, config.id,
                                         peer_hooks(config, at, disk.value(), runner, leave),
                                         vote_gate(config, runner.node()), random_number());
-    if (const auto result = links->listen(*config.peer); !result)
-      return fail(config, result.error());
-    runner.set_links(*links);
-    for (const auto& member : config.members) {
-      if (member.id != config.id) links->dial(member.id, member.peer);
+    if (const auto entered = enter_cluster(config, runner, *links); !entered) {
+      return fail(config, entered.error());
     }
-    links->refresh();
   }
   if (!config.join.empty() && is_empty(runner.node())) {
     if (const auto joined = ask_to_join(config); !joined) return fail(config, joined.error());
   }
+  HealthChecks health(loop, gateway, config.id, random_number(), {config.health_checks});
+  health.start();
+  api::DnsServer dns(loop, gateway, dns_options(config));
+  if (const auto listens = listen(config, dns); !listens) return fail(config, listens.error());
   spdlog::info("event=serving http={}:{} data={} version={}", config.http.host, port.value(),
                config.data, COORD_VERSION);
 
@@ -148,6 +175,8 @@ int serve(const Config& config) {
   signals.async_wait([&](const boost::system::error_code& code, int number) {
     if (code) return;
     spdlog::info("event=stopping signal={}", number);
+    health.stop();
+    dns.stop();
     // First the leadership, then the edge (replies in flight leave), then what is under way.
     runner.step_down(std::min(config.drain_ms, kStepDownMs), [&] {
       http.stop([&] { runner.drain(config.drain_ms, [&] { loop.stop(); }); });

@@ -467,6 +467,10 @@ void Node::apply(const election::SharedEntry& entry) {
     end_watches_of(id);
     trace_.trace(SessionEnded{id, session::word_of(reason), ephemerals});
   }
+  if (was_leader_) {
+    const auto* result = std::get_if<RecipeResult>(&applied.outcome.result);
+    if (result != nullptr && result->answer.renews) touch(result->answer.renews);
+  }
   note_members(entry->index, applied);
   if (const auto waiter = pending_.take(entry->index)) {
     deliver(reply_of(waiter->connection, waiter->request, std::move(applied.outcome)));
@@ -576,7 +580,7 @@ Status Node::status() const {
   status.nodes = state_.tree().node_count();
   status.value_bytes = state_.tree().value_bytes();
   status.sessions = state_.sessions().size();
-  status.watches = hub_.size();
+  status.watches = watch_count();
   status.uptime_ms = now_.mono_ms - started_ms_;
   std::string why;
   status.is_ready = is_ready(why);

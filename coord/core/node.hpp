@@ -31,6 +31,7 @@
 #include "coord/core/retention.hpp"
 #include "coord/core/snapshot.hpp"
 #include "coord/core/state_machine.hpp"
+#include "coord/recipes/recipe.hpp"
 #include "election/raft.hpp"
 #include "session/expiry.hpp"
 #include "watch/history.hpp"
@@ -89,7 +90,7 @@ class Node {
   [[nodiscard]] Index checkpointed() const noexcept { return checkpointed_; }
   // The checkpoint under way should end: soon writes will have to wait for it.
   [[nodiscard]] bool is_store_late() const noexcept;
-  [[nodiscard]] std::size_t watch_count() const noexcept { return hub_.size(); }
+  [[nodiscard]] std::size_t watch_count() const noexcept { return hub_.size() - internal_watches_; }
   [[nodiscard]] std::size_t pending_count() const noexcept;
   [[nodiscard]] Status status() const;
   [[nodiscard]] ClusterView cluster_view() const;
@@ -103,6 +104,7 @@ class Node {
   struct Waiting {
     std::variant<Request, Subscribe> what;
     std::int64_t deadline_ms = 0;
+    SessionId renews = {};  // What the leader is asked to confirm.
   };
   struct WaitingGroup {
     ReadId read;
@@ -116,6 +118,7 @@ class Node {
     Identities identities;
     std::optional<SessionCredential> session;
     bool is_reading_store = false;
+    bool is_internal = false;
   };
 
   // node.cpp: events in, effects out.
@@ -197,7 +200,7 @@ class Node {
   void take_forward(MemberId from, Forward&& message);
   void refuse_forward(MemberId to, const Forward& message, bool ends_stream, Code code,
                       std::string detail);
-  void confirm_keepalive(Request&& request);
+  void confirm(Request&& request, SessionId session, bool is_urgent);
   void send_touches();
   void give_up_confirmations();
   void note_contact(const election::Message& message);
@@ -207,6 +210,12 @@ class Node {
   void send(MemberId to, Body body) {
     messages_.push_back(Message{options_.raft.id, to, std::move(body)});
   }
+
+  // node_renewals.cpp: what recipes keep for a while, renewed without a log entry.
+  void begin_renewal(Request&& request, std::int64_t deadline_ms);
+  void renew(Request&& request);
+  [[nodiscard]] recipes::Renewal renewal_of(const Request& request) const;
+  [[nodiscard]] Reply renewed(const Request& request) const;
 
   // node_digest.cpp: do all members have the same state?
   void sample_digest();
@@ -323,6 +332,7 @@ class Node {
   // While the store is behind, in the order in which they came.
   std::deque<std::variant<std::pair<Request, std::int64_t>, DelayedForward>> delayed_writes_;
   absl::btree_map<WatchKey, WatchInfo> watches_;
+  std::size_t internal_watches_ = 0;
   absl::flat_hash_map<SessionId, std::vector<WatchKey>> watches_of_session_;
   absl::flat_hash_map<SessionId, Index> expiring_;  // Proposed to end, not applied yet.
 
@@ -335,9 +345,10 @@ class Node {
   MemberId stream_leader_;
   Term stream_term_;
   std::map<MemberId, Stream> streams_;              // Of the followers, while this member leads.
-  std::map<std::uint64_t, Waiting> confirmations_;  // Keepalives that the leader must confirm.
+  std::map<std::uint64_t, Waiting> confirmations_;  // Renewals that the leader must confirm.
   std::uint64_t last_confirmation_ = 0;
   std::vector<Touches::Confirm> unsent_confirmations_;
+  bool is_confirming_at_once_ = false;  // One of them does not wait for the next batch.
   absl::btree_set<SessionId> unsent_touches_;
   std::int64_t touches_sent_ms_ = 0;
   Term confirming_term_;

@@ -111,18 +111,20 @@ void Node::note_contact(const election::Message& message) {
   contact_ms_ = now_.mono_ms;
 }
 
-void Node::confirm_keepalive(Request&& request) {
+// One that is not urgent leaves with the next batch of signs of life: thousands of heartbeats cost
+// few messages.
+void Node::confirm(Request&& request, SessionId session, bool is_urgent) {
   if (!raft_.leader()) {
     return refuse(request, Code::no_leader, "there is no leader to renew the session");
   }
   if (confirmations_.size() >= options_.requests.pending_max) {
     return refuse(request, Code::overloaded, "too many renewals wait already");
   }
-  const auto id = std::get<Keepalive>(request.op).id;
   const auto deadline = now_.mono_ms + request.timeout_ms;
   ++last_confirmation_;
-  confirmations_.emplace(last_confirmation_, Waiting{std::move(request), deadline});
-  unsent_confirmations_.push_back({last_confirmation_, id});
+  confirmations_.emplace(last_confirmation_, Waiting{std::move(request), deadline, session});
+  unsent_confirmations_.push_back({last_confirmation_, session});
+  is_confirming_at_once_ = is_confirming_at_once_ || is_urgent;
 }
 
 void Node::send_touches() {
@@ -136,14 +138,15 @@ void Node::send_touches() {
     // An answer counts only in the term that it was asked in; and it, or the question, may be lost.
     unsent_confirmations_.clear();
     for (const auto& [token, waiting] : confirmations_) {
-      unsent_confirmations_.push_back(
-          {token, std::get<Keepalive>(std::get<Request>(waiting.what).op).id});
+      unsent_confirmations_.push_back({token, waiting.renews});
     }
+    is_confirming_at_once_ = !confirmations_.empty();
     confirming_term_ = raft_.term();
     confirming_ms_ = now_.mono_ms;
   }
-  const bool is_due = !unsent_touches_.empty() && now_.mono_ms - touches_sent_ms_ >= kTouchesMs;
-  if (!is_due && unsent_confirmations_.empty()) return;
+  const bool is_due = (!unsent_touches_.empty() || !unsent_confirmations_.empty()) &&
+                      now_.mono_ms - touches_sent_ms_ >= kTouchesMs;
+  if (!is_due && !std::exchange(is_confirming_at_once_, false)) return;
   Touches message;
   message.term = raft_.term();
   message.alive.assign(unsent_touches_.begin(), unsent_touches_.end());
@@ -155,6 +158,7 @@ void Node::send_touches() {
 
 void Node::give_up_confirmations() {
   unsent_confirmations_.clear();
+  is_confirming_at_once_ = false;
   for (const auto& [token, waiting] : std::exchange(confirmations_, {})) {
     give_up(waiting.what, Code::no_leader, "there is no leader to renew the session");
   }
@@ -169,6 +173,10 @@ void Node::on(MemberId /*from*/, TouchesConfirmed&& message) {
     confirmations_.erase(at);
     auto& request = std::get<Request>(waiting.what);
     if (answer.is_confirmed) {
+      if (std::holds_alternative<RecipeRenew>(request.op)) {
+        deliver(renewed(request));
+        continue;
+      }
       auto reply = reply_to(request);
       reply.result = KeepaliveResult{answer.remaining_ms};
       deliver(std::move(reply));

@@ -90,6 +90,12 @@ bool Node::is_admitted(const Request& request, Reply& reply) const {
     reply.detail = "the query has no valid encoding";
     return false;
   }
+  const auto* renew = std::get_if<RecipeRenew>(&request.op);
+  if (renew != nullptr && !recipes::is_renewal(renew->kind, renew->bytes)) {
+    reply.code = Code::bad_request;
+    reply.detail = "the renewal has no valid encoding";
+    return false;
+  }
   if (const auto* txn = std::get_if<Txn>(&request.op)) {
     if (std::max({txn->compare.size(), txn->then.size(), txn->otherwise.size()}) >
         limits.txn_ops_max) {
@@ -258,6 +264,9 @@ void Node::read(Request&& request) {
   if (is_diverged()) return refuse_diverged(request);
   if (is_membership_op(request.op)) return change_members(std::move(request));
   const auto deadline = now_.mono_ms + request.timeout_ms;
+  if (std::holds_alternative<RecipeRenew>(request.op)) {
+    return begin_renewal(std::move(request), deadline);
+  }
   if (keep != nullptr || request.consistency == Consistency::linearizable) {
     wait_for_grant({std::move(request), deadline});
     return;
@@ -323,6 +332,7 @@ void Node::serve_waiting(Waiting&& waiting) {
 
 void Node::serve_read(Request&& request) {
   if (std::holds_alternative<Keepalive>(request.op)) return keepalive(std::move(request));
+  if (std::holds_alternative<RecipeRenew>(request.op)) return renew(std::move(request));
   if (std::holds_alternative<PrepareBackup>(request.op)) return prepare_backup(std::move(request));
   if (request.session) {
     auto reply = reply_to(request);
@@ -375,7 +385,7 @@ void Node::keepalive(Request&& request) {
     reply.detail = reply.end_reason ? fmt::format("session {} has ended", id)
                                     : fmt::format("there is no session {}", id);
   }
-  if (reply.code == Code::ok && !was_leader_) return confirm_keepalive(std::move(request));
+  if (reply.code == Code::ok && !was_leader_) return confirm(std::move(request), id, true);
   if (reply.code == Code::ok) {
     touch(id);
     const auto* session = state_.sessions().find(id);

@@ -73,6 +73,7 @@ void Node::forget_watch(WatchKey key) {
     std::erase(of_session->second, key);
     if (of_session->second.empty()) watches_of_session_.erase(of_session);
   }
+  if (info->second.is_internal) --internal_watches_;
   watches_.erase(info);
 }
 
@@ -126,7 +127,8 @@ void Node::open_watch(Subscribe&& subscribe) {
   if (code != Code::ok) {
     return end_watch(key, code, "too many watches on one connection, or paths in one watch");
   }
-  watches_[key] = WatchInfo{subscribe.identities, subscribe.session, false};
+  watches_[key] = WatchInfo{subscribe.identities, subscribe.session, false, subscribe.is_internal};
+  if (subscribe.is_internal) ++internal_watches_;
   if (subscribe.session) watches_of_session_[subscribe.session->id].push_back(key);
   state_of_watch(key, WatchState::Kind::opened, from.value_or(applied));
   if (subscribe.with_initial) return send_initial(subscribe);

@@ -153,27 +153,37 @@ std::vector<NamedPath> paths_of(const Operation& op) {
                           }},
                txn_op);
   };
-  std::visit(
-      Overloaded{[&](const Create& o) {
-                   paths.push_back({o.path, o.is_sequential});
-                 },
-                 [&](const Txn& o) {
-                   for (const auto& compare : o.compare) {
-                     if (!compare.fence) paths.push_back({compare.path, false});
-                   }
-                   for (const auto& txn_op : o.then) of_txn_op(txn_op);
-                   for (const auto& txn_op : o.otherwise) of_txn_op(txn_op);
-                 },
-                 [](const OpenSession&) {}, [](const CloseSession&) {}, [](const Keepalive&) {},
-                 [](const GetChanges&) {}, [](const GetSession&) {}, [](const ListSessions&) {},
-                 [](const RecipeStep&) {}, [](const RecipeQuery&) {}, [](const GetStatus&) {},
-                 [](const GetCluster&) {}, [](const PrepareBackup&) {}, [](const RepairMember&) {},
-                 [](const AddMember&) {}, [](const ChangeMember&) {}, [](const RemoveMember&) {},
-                 [](const TransferLeader&) {},
-                 [&](const auto& o) {
-                   paths.push_back({o.path, false});
-                 }},
-      op);
+  std::visit(Overloaded{[&](const Create& o) {
+                          paths.push_back({o.path, o.is_sequential});
+                        },
+                        [&](const Txn& o) {
+                          for (const auto& compare : o.compare) {
+                            if (!compare.fence) paths.push_back({compare.path, false});
+                          }
+                          for (const auto& txn_op : o.then) of_txn_op(txn_op);
+                          for (const auto& txn_op : o.otherwise) of_txn_op(txn_op);
+                        },
+                        [](const OpenSession&) {},
+                        [](const CloseSession&) {},
+                        [](const Keepalive&) {},
+                        [](const GetChanges&) {},
+                        [](const GetSession&) {},
+                        [](const ListSessions&) {},
+                        [](const RecipeStep&) {},
+                        [](const RecipeQuery&) {},
+                        [](const RecipeRenew&) {},
+                        [](const GetStatus&) {},
+                        [](const GetCluster&) {},
+                        [](const PrepareBackup&) {},
+                        [](const RepairMember&) {},
+                        [](const AddMember&) {},
+                        [](const ChangeMember&) {},
+                        [](const RemoveMember&) {},
+                        [](const TransferLeader&) {},
+                        [&](const auto& o) {
+                          paths.push_back({o.path, false});
+                        }},
+             op);
   return paths;
 }
 

@@ -235,6 +235,12 @@ struct RecipeQuery {
   recipes::Kind kind = recipes::Kind::lock;
   std::string bytes;
 };
+// Prolongs what a recipe keeps for a while, without a log entry: what `bytes` name is looked up, the
+// session that it hangs on is renewed, and the answer comes once the leader has confirmed that.
+struct RecipeRenew {
+  recipes::Kind kind = recipes::Kind::service;
+  std::string bytes;
+};
 struct GetStatus {};
 // What this member knows of the cluster: the leader what it sees, the others what it told last.
 struct GetCluster {};
@@ -283,7 +289,7 @@ using MembershipOp =
 using Operation = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
                                CloseSession, RecipeStep, Keepalive, Get, GetChildren, Walk,
                                GetHistory, GetChanges, GetAcl, GetQuota, GetSession, ListSessions,
-                               RecipeQuery, GetStatus, GetCluster, PrepareBackup, AddMember,
+                               RecipeQuery, RecipeRenew, GetStatus, GetCluster, PrepareBackup, AddMember,
                                ChangeMember, RemoveMember, TransferLeader, RepairMember>;
 
 struct SessionCredential {
@@ -488,6 +494,7 @@ struct Subscribe {
   std::optional<SessionCredential> session;
   // Linearizable: the stream starts at a revision not older than any answer sent before.
   Consistency consistency = Consistency::linearizable;
+  bool is_internal = false;  // Of the member itself: not counted among those of clients.
 };
 struct Unsubscribe {
   ConnectionId connection;

@@ -59,6 +59,7 @@ void StateMachine::run_recipe(Zxid zxid, const Command& command, const RecipeSte
   } else if (answer.ends_session && session && !brings_session) {
     end_session(session, session::EndReason::closed, applied);
   }
+  if (answer.also_ends) end_session(answer.also_ends, session::EndReason::closed, applied);
   settle_recipes(zxid, command);
   applied.batch = commit_tree(zxid, command.wall_ms);
   outcome.result = std::move(result);

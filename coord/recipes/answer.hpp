@@ -40,7 +40,8 @@ struct Answer {
   // and its owner is told that the lock is held by others).
   bool is_done = false;
   std::string bytes;  // The recipe's own.
-  Zxid etag;          // Of a view: the revision of the last change of what it shows.
+  // Of a view: the revision of the last change of what it shows, or a checksum of that; zero: none.
+  Zxid etag;
 
   // A request that has to wait: on changes of the node `watch` (and of its children, with
   // `watches_children`). Then `poll` is asked: a view, or a step with `poll_is_step`. When the time
@@ -54,6 +55,11 @@ struct Answer {
 
   // The acting session ends with this step (a lock gives back the session that it brought).
   bool ends_session = false;
+  // Another session that ends with this step: one that an earlier step brought, and that has served
+  // its purpose.
+  SessionId also_ends;
+  // A session of which this step is a sign of life, whoever acts.
+  SessionId renews;
 
   friend bool operator==(const Answer&, const Answer&) = default;
 };

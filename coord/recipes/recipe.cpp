@@ -7,6 +7,7 @@
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
 #include "coord/recipes/counter.hpp"
+#include "coord/recipes/service.hpp"
 
 namespace coord::recipes {
 namespace {
@@ -23,11 +24,16 @@ struct Recipe {
   std::optional<std::int64_t> (*deadline)(const Look& look, const Place& place) = nullptr;
   void (*due)(Step& step, const Place& place) = nullptr;
   bool (*holds)(const Look& look, std::string_view name, std::uint64_t token) = nullptr;
+  bool (*is_renewal)(std::string_view bytes) = nullptr;
+  Renewal (*renewal)(std::string_view bytes, const Look& look, SessionId session) = nullptr;
 };
 
 constexpr std::array kRecipes = {
     Recipe{Kind::counter, "counters", counter::is_step, counter::is_query, counter::run,
            counter::view},
+    Recipe{Kind::service, "services", service::is_step, service::is_query, service::run,
+           service::view, service::settle, service::deadline, service::due, nullptr,
+           service::is_renewal, service::renewal},
 };
 
 const Recipe* find(Kind kind) noexcept {
@@ -52,6 +58,8 @@ void encode(const Answer& answer, Writer& out) {
   out.bytes(answer.poll);
   out.bytes(answer.give_up);
   out.boolean(answer.ends_session);
+  out.id(answer.also_ends);
+  out.id(answer.renews);
 }
 
 Answer decode_answer(Reader& in) {
@@ -70,6 +78,8 @@ Answer decode_answer(Reader& in) {
   answer.poll = in.bytes();
   answer.give_up = in.bytes();
   answer.ends_session = in.boolean();
+  answer.also_ends = in.id<SessionId>();
+  answer.renews = in.id<SessionId>();
   return answer;
 }
 
@@ -102,6 +112,17 @@ Answer view(Kind kind, std::string_view bytes, const Look& look) {
   const auto* recipe = find(kind);
   COORD_CHECK(recipe != nullptr, "a query that is answered is one of a known recipe");
   return recipe->view(bytes, look);
+}
+
+bool is_renewal(Kind kind, std::string_view bytes) {
+  const auto* recipe = find(kind);
+  return recipe != nullptr && recipe->is_renewal != nullptr && recipe->is_renewal(bytes);
+}
+
+Renewal renewal(Kind kind, std::string_view bytes, const Look& look, SessionId session) {
+  const auto* recipe = find(kind);
+  COORD_CHECK(recipe != nullptr, "a renewal is one of a known recipe");
+  return recipe->renewal(bytes, look, session);
 }
 
 void settle(Step& step) {

@@ -60,6 +60,16 @@ struct Step {
 [[nodiscard]] Answer run(Kind kind, std::string_view bytes, Step& step);
 // Requires: is_query().
 [[nodiscard]] Answer view(Kind kind, std::string_view bytes, const Look& look);
+// What a renewal comes to: whose life it prolongs, and the answer once the leader has confirmed it.
+struct Renewal {
+  Answer answer;  // A code that is not ok: nothing is renewed.
+  SessionId session;
+  bool is_own = false;  // The session lives exactly as long as what is renewed.
+};
+[[nodiscard]] bool is_renewal(Kind kind, std::string_view bytes);
+// Requires: is_renewal(). `session`: the one that the request names, or none.
+[[nodiscard]] Renewal renewal(Kind kind, std::string_view bytes, const Look& look,
+                              SessionId session);
 // What follows from the changes of the open transaction; nothing when none is under /.coord.
 void settle(Step& step);
 // The service time at which due() is to be called for the node, if it has such a time. Called for

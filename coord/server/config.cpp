@@ -152,6 +152,8 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   Config config;
   std::string http = "127.0.0.1:7070";
   std::string zookeeper = "off";
+  std::string dns = "off";
+  std::string health_checks = "any";
   std::string peer;
   std::string members;
   std::uint64_t id = 1;
@@ -190,6 +192,12 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   add("zookeeper", zookeeper, "HOST:PORT for ZooKeeper's protocol, or off")
       ->check(CLI::IsMember({"off"}))
       ->type_name("off");
+  add("dns", dns, "HOST:PORT to answer DNS questions about services on (UDP and TCP), or off");
+  add("dns-ttl", config.dns_ttl_s, "Seconds that a DNS answer may be kept")
+      ->check(CLI::Range(0U, 3'600U));
+  add("health-checks", health_checks,
+      "Where active checks of instances may go: any (but link-local and multicast), loopback, off")
+      ->check(CLI::IsMember({"any", "loopback", "off"}));
   add("id", id, "This member's id")->check(CLI::Range(1ULL, 1ULL << 32));
   add("peer", peer, "HOST:PORT to listen on for the other members; default: as --members says");
   add("members", members,
@@ -248,6 +256,15 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
     return ExitNow{2};
   }
   config.http = *endpoint;
+  if (dns != "off") {
+    config.dns = parse_endpoint(dns);
+    if (!config.dns) {
+      std::cerr << "--dns: \"" << dns << "\" is neither HOST:PORT nor off\n";
+      return ExitNow{2};
+    }
+  }
+  config.health_checks = *parse_probe_policy(health_checks);
+  config.api.has_health_checks = config.health_checks != ProbePolicy::off;
   if (const auto problem = check_peers(config, peer, members); !problem.empty()) {
     std::cerr << problem << '\n';
     return ExitNow{2};

@@ -15,6 +15,7 @@
 #include "coord/core/identity.hpp"
 #include "coord/core/node.hpp"
 #include "coord/core/state_machine.hpp"
+#include "coord/server/probe.hpp"
 
 namespace coord::server {
 
@@ -37,6 +38,9 @@ struct Config {
   std::string advertise_zookeeper;
   std::string back_up;  // Files; with one of these coordd does that and ends.
   std::string restore;
+  std::optional<Endpoint> dns;  // None: no DNS.
+  std::uint32_t dns_ttl_s = 0;
+  ProbePolicy health_checks = ProbePolicy::any;
   bool force_new_cluster = false;
   std::uint64_t wal_segment_bytes = 64 * kMiB;
   std::int64_t drain_ms = 5'000;

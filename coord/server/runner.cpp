@@ -281,11 +281,13 @@ void Runner::write_snapshot(core::SnapshotWrite write) { store_worker_.write(std
 ConnectionId Runner::connect(api::Sink& sink) {
   const ConnectionId id(++last_connection_);
   sinks_.emplace(id, &sink);
+  if (!sink.is_client()) internal_sinks_.insert(id);
   return id;
 }
 
 void Runner::disconnect(ConnectionId connection) {
   end_backup(connection);
+  internal_sinks_.erase(connection);
   if (sinks_.erase(connection) > 0) enqueue(core::Disconnected{connection});
 }
 
@@ -330,7 +332,7 @@ void Runner::deliver(std::vector<core::Delivery> deliveries) {
     if (auto* reply = std::get_if<core::Reply>(&delivery)) {
       // The node knows requests, not who is connected.
       auto* status = std::get_if<core::Status>(&reply->result);
-      if (status != nullptr) status->connections = sinks_.size();
+      if (status != nullptr) status->connections = connection_count();
     }
     sink->second->deliver(std::move(delivery));
   }

@@ -62,7 +62,9 @@ class Runner final : public core::Ports {
   void disconnect(ConnectionId connection);
   // See api::Gateway.
   void read_backup(ConnectionId connection, std::size_t bytes_max);
-  [[nodiscard]] std::size_t connection_count() const noexcept { return sinks_.size(); }
+  [[nodiscard]] std::size_t connection_count() const noexcept {
+    return sinks_.size() - internal_sinks_.size();
+  }
   [[nodiscard]] const core::Node& node() const noexcept { return *node_; }
   [[nodiscard]] const disk::Wal& wal() const noexcept { return *wal_; }
   [[nodiscard]] const disk::StateStore& store() const noexcept { return *store_; }
@@ -131,6 +133,7 @@ class Runner final : public core::Ports {
   PeerLinks* links_ = nullptr;
 
   absl::flat_hash_map<ConnectionId, api::Sink*> sinks_;
+  absl::flat_hash_set<ConnectionId> internal_sinks_;
   std::uint64_t last_connection_ = 0;
   absl::flat_hash_set<ConnectionId> backups_;  // Connections that read one.
   std::vector<ConnectionId> touched_;          // Sinks to flush at the end of a delivery.
