@@ -209,6 +209,7 @@ void Raft::Impl::on(MemberId from, const VoteRequest& request) {
   const bool is_forbidden = is_promised() && !(request.is_transfer && !request.is_pre_vote);
   if (request.is_pre_vote) {
     const bool is_current = request.term > hard_state.term;
+    if (!is_current && options.defect == Defect::ignores_late_pre_votes) return;
     const bool granted =
         is_current && !is_forbidden && log.is_up_to_date(request.last_index, request.last_term);
     // A refusal names the own term, so that a candidate that is behind catches up and asks for

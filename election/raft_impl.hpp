@@ -103,7 +103,11 @@ struct Raft::Impl {
 
   // ---- raft_membership.cpp
   [[nodiscard]] const Membership& membership() const noexcept {
-    return configurations.back().value;
+    const auto* latest = &configurations.back();
+    if (options.defect == Defect::uses_committed_members) {
+      while (latest != configurations.data() && latest->index > committed) --latest;
+    }
+    return latest->value;
   }
   [[nodiscard]] Membership membership_at(Index index) const;
   void note_membership(const LogEntry& entry);

@@ -28,6 +28,7 @@ void Raft::Impl::note_membership(const LogEntry& entry) {
 
 // The log was cut after `last`: back to the configuration that was in force there.
 void Raft::Impl::cut_memberships(Index last) {
+  if (options.defect == Defect::keeps_cut_members) return;
   while (configurations.back().index > last) {
     configurations.pop_back();
     COORD_CHECK(!configurations.empty(), "a membership is left", last);

@@ -85,6 +85,7 @@ void Raft::Impl::accept_entries(const AppendRequest& request) {
     // are there already and says nothing about those that follow (hashicorp/raft 113).
     if (entry->index <= log.last_index()) {
       if (log.term_of(entry->index) == entry->term) continue;
+      if (options.defect == Defect::keeps_conflicting) continue;
       cut_log(entry->index);
     }
     if (entry->kind == EntryKind::membership) note_membership(*entry);
@@ -163,7 +164,9 @@ bool Raft::Impl::wants_snapshot(SnapshotMark mark) const noexcept {
 void Raft::Impl::snapshot_installed(SnapshotMark mark, const Membership& membership) {
   COORD_CHECK(wants_snapshot(mark), "a snapshot moves forward", mark.index, committed);
   installing.reset();
-  if (log.term_of(mark.index) == mark.term) {
+  const bool keeps_all = options.defect == Defect::keeps_log_beyond_snapshot &&
+                         log.last_index() > mark.index && log.first_index() <= mark.index;
+  if (keeps_all || log.term_of(mark.index) == mark.term) {
     log.compact(mark.index);
     std::erase_if(configurations, [&](const Configuration& c) { return c.index <= mark.index; });
     configurations.insert(configurations.begin(), {mark.index, membership});

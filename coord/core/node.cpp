@@ -393,7 +393,8 @@ Effects Node::take_effects() {
   effects.recycle = std::exchange(recycle_, std::nullopt);
   effects.snapshot_reads = std::exchange(snapshot_reads_, {});
   effects.snapshot_writes = std::exchange(snapshot_writes_, {});
-  if (checkpoint_under_way_ > checkpointed_ && !is_checkpointing_) {
+  if ((checkpoint_under_way_ > checkpointed_ || std::exchange(is_second_due_, false)) &&
+      !is_checkpointing_) {
     is_checkpointing_ = true;
     last_checkpoint_ms_ = now_.mono_ms;
     log_bytes_ = 0;
@@ -406,9 +407,15 @@ Effects Node::take_effects() {
 }
 
 void Node::maybe_checkpoint() {
-  if (is_checkpointing_ || index_of(state_.applied()) <= checkpointed_) return;
+  if (is_checkpointing_) return;
   // The store is about to be another one.
   if (is_install_whole() || (is_repairing_ && install_)) return;
+  if (index_of(state_.applied()) <= checkpointed_) {
+    // A full log may hold up every entry that the next checkpoint would be of. One more of the same
+    // lets go of what the log keeps for the case that the store falls back behind the last one.
+    is_second_due_ = is_disk_full_ && previous_checkpoint_ < checkpointed_;
+    return;
+  }
   const auto& policy = options_.checkpoint;
   const auto& dirty = state_.dirty();
   const auto since_ms = now_.mono_ms - last_checkpoint_ms_;
@@ -539,7 +546,8 @@ void Node::end_leadership() {
 void Node::propose_due() {
   // A full disk changes nothing here: a keepalive needs no log, so whoever is due was silent.
   if (!was_leader_) return;
-  if (now_.mono_ms >= hold_expiry_until_ms_ && raft_.has_lease(now_.mono_ms)) {
+  const bool needs_lease = options_.raft.defect != election::Defect::expires_without_lease;
+  if (now_.mono_ms >= hold_expiry_until_ms_ && (raft_.has_lease(now_.mono_ms) || !needs_lease)) {
     auto due = expiry_.due(now_.mono_ms, kExpireStep);
     if (!due.empty()) {
       const auto index = raft_.last_index().next();

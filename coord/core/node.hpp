@@ -391,6 +391,7 @@ class Node {
   Index previous_checkpoint_;
   bool is_checkpointing_ = false;
   Index checkpoint_under_way_;
+  bool is_second_due_ = false;  // A checkpoint of what the last one was of.
   std::int64_t last_checkpoint_ms_ = 0;
   std::size_t log_bytes_ = 0;  // Of payloads applied since the last checkpoint.
   Index reap_index_;           // The last Reap that was proposed.

@@ -38,7 +38,10 @@ class FileWal final : public Wal {
 
   Result<void> take_spare(const WalSpare& spare, std::uint64_t last_sequence);
   Result<void> create();
+  Result<void> append_once(const WalBatch& batch);
+  Result<bool> drop_spares();
   Result<void> fill_last_sector();
+  [[nodiscard]] static Result<void> wipe_sector(File& file, std::uint64_t offset);
   Result<void> reopen(const WalScan& scan);
   void encode(const WalBatch& batch, bool with_segment);
   void encode_record(RecordKind kind, const election::HardState& state);
@@ -102,7 +105,7 @@ Result<void> FileWal::take_spare(const WalSpare& spare, std::uint64_t last_seque
   COORD_TRY(file->read_at(0, kFrameBytes, buffer_));
   const auto frame = parse_frame(buffer_);
   if (frame && frame->segment > last_sequence) {
-    COORD_TRY(file->write_at(0, std::string(kSectorBytes, '\0')));
+    COORD_TRY(wipe_sector(*file, 0));
     COORD_TRY(file->sync());
   }
   spares_.push_back(Spare{spare.number, spare.bytes, 0});
@@ -133,6 +136,14 @@ Result<void> FileWal::fill_last_sector() {
   return file_->write_at(bytes / kSectorBytes * kSectorBytes, std::string(kSectorBytes, '\0'));
 }
 
+// Only what is there: the file does not grow, so that a member can start on a full disk.
+Result<void> FileWal::wipe_sector(File& file, std::uint64_t offset) {
+  COORD_TRY(const auto bytes, file.size());
+  if (bytes <= offset) return success();
+  const auto size = static_cast<std::size_t>(std::min(kSectorBytes, bytes - offset));
+  return file.write_at(offset, std::string(size, '\0'));
+}
+
 Result<void> FileWal::reopen(const WalScan& scan) {
   segments_.assign(scan.segments.begin(), scan.segments.end());
   const auto& segment = segments_.back();
@@ -143,8 +154,10 @@ Result<void> FileWal::reopen(const WalScan& scan) {
   salt_ = scan.salt;
   hard_state_ = scan.recovered.hard_state;
   if (scan.recovered.tail.was_cut) {
-    COORD_TRY(file_->write_at(segment.used, std::string(kSectorBytes, '\0')));
-    COORD_TRY(fill_last_sector());
+    COORD_TRY(wipe_sector(*file_, segment.used));
+    // On a full disk the next append does it.
+    const auto filled = fill_last_sector();
+    if (!filled && filled.error().failure != Failure::disk_full) return filled;
   }
   // The last batch may have been read from a page that a failed sync left marked clean though it
   // never reached the disk. Written again, the sync below tells the truth about it.
@@ -219,7 +232,27 @@ Result<void> FileWal::write_batch() {
   return success();
 }
 
+// Spares are a comfort; on a full disk their room is the log's.
 Result<void> FileWal::append(const WalBatch& batch) {
+  auto appended = append_once(batch);
+  if (appended || appended.error().failure != Failure::disk_full) return appended;
+  COORD_TRY(const bool has_room, drop_spares());
+  return has_room ? append_once(batch) : std::move(appended);
+}
+
+// True if there were any.
+Result<bool> FileWal::drop_spares() {
+  preparing_.reset();
+  const bool has_some = !spares_.empty();
+  while (!spares_.empty()) {
+    auto removed = disk_.remove(spare_name(spares_.back().number));
+    if (!removed) return fail(std::move(removed).error()).error();
+    spares_.pop_back();
+  }
+  return has_some;
+}
+
+Result<void> FileWal::append_once(const WalBatch& batch) {
   COORD_TRY(check_usable());
   COORD_TRY(retire_oldest());
   encode(batch, segments_.back().used == 0);

@@ -223,7 +223,10 @@ class LogReader {
   Result<End> end_of(Window& window, const WalSegment& segment) {
     if (segment.used >= window.end()) return End::clean;
     COORD_TRY(auto head, window.view(segment.used, kFrameBytes));
-    if (head.size() < kFrameBytes) return End::suspected;
+    if (head.size() < kFrameBytes) {
+      // The end of a torn batch that was wiped out on a full disk.
+      return head.find_first_not_of('\0') == std::string_view::npos ? End::clean : End::suspected;
+    }
     const auto fields = read_fields(head);
     const bool has_magic = head.starts_with(kFrameMagic);
     const auto salt = segment.used > 0 ? scan_.salt : scan_.chain;

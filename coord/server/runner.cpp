@@ -105,9 +105,10 @@ void Runner::tick() {
   });
 }
 
-// The log may only be prepared between two syncs; under load that moment is short.
+// The log may only be prepared between two syncs; under load that moment is short. Not on a disk
+// that is full or nearly so: the log itself needs that room.
 void Runner::prepare_log() {
-  if (!std::exchange(is_prepare_due_, false)) return;
+  if (!std::exchange(is_prepare_due_, false) || was_full_) return;
   const auto more = wal_->prepare();
   if (more) {
     is_preparing_ = more.value();

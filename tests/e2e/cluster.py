@@ -184,6 +184,20 @@ class Cluster:
             return None
         return wait_until(agreed, seconds, "a leader")
 
+    def transfer(self, to):
+        """Until it leads: an election in between may make the first try fail."""
+        def leads():
+            if self.leader() is to:
+                return True
+            try:
+                answer = to.post("/v1/cluster/transfer-leader", {"to": to.id})
+            except OSError:
+                return False
+            if answer.status not in (200, 202, 204, 409, 503, 504):
+                raise AssertionError(str(answer))
+            return self.leader() is to
+        wait_until(leads, 10, f"member {to.id} leads")
+
     def followers(self):
         leader = self.leader()
         return [m for m in self if m is not leader]
@@ -196,10 +210,16 @@ class Cluster:
 
     def wait_same_digest(self, members=None, seconds=10):
         """Every member at the same revision, with the same digest of all replicated state."""
+        found = []
+
         def same():
-            found = [status_of(m) for m in (members or self)]
+            found[:] = [status_of(m) for m in (members or self)]
             return all(found) and len({(s["applied"], s["digest"]["value"]) for s in found}) == 1
-        wait_until(same, seconds, "the same digest everywhere")
+        try:
+            wait_until(same, seconds, "the same digest everywhere")
+        except AssertionError as error:
+            logs = "\n".join(f"member {m.id}:\n{m.log[-2000:]}" for m in (members or self))
+            raise AssertionError(f"{error}\n{found}\n{logs}") from None
 
     def pause(self, member):
         member.process.send_signal(signal.SIGSTOP)
@@ -231,9 +251,20 @@ class Cluster:
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
+def write(member, path, value, seconds=10):
+    """Retries until the write is acknowledged; returns its revision."""
+    def acknowledged():
+        try:
+            answer = member.request("PUT", "/v1/tree" + path, value, timeout=10)
+        except OSError:
+            return None
+        return answer.revision if answer.status in (200, 201) else None
+    return wait_until(acknowledged, seconds, f"a write of {path}")
+
+
 def status_of(member):
     try:
-        answer = member.request("GET", "/v1/status", timeout=1)
+        answer = member.request("GET", "/v1/status", timeout=2)
         return answer.json if answer.status == 200 else None
     except (OSError, ValueError):
         return None
@@ -243,9 +274,14 @@ def status_of(member):
         raise
 
 
+def status(member):
+    """Of one that surely answers, be it late."""
+    return wait_until(lambda: status_of(member), 10, f"member {member.id} answers")
+
+
 def is_ready(member):
     try:
-        return member.request("GET", "/readyz", timeout=1).status == 200
+        return member.request("GET", "/readyz", timeout=2).status == 200
     except Exception as error:
         if isinstance(error, OSError) or type(error).__module__ == "http.client":
             return False

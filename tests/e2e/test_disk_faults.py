@@ -9,6 +9,7 @@ import tempfile
 import unittest
 from pathlib import Path
 
+from cluster import is_ready
 from harness import BUILD, Member, wait_until
 
 MAGIC = b"coordWL1"  # coord/disk/wal_format.md
@@ -114,6 +115,7 @@ class Log(DiskTest):
             self.assertGreater(code, 0)
         except subprocess.TimeoutExpired:
             # It started: then the checkpoint alone must hold everything.
+            wait_until(lambda: is_ready(before), 20, "it serves")
             self.assertEqual(before.get("/v1/tree/n11").status, 200)
 
 

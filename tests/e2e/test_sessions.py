@@ -51,21 +51,30 @@ class Sessions(MemberTest):
 
     def test_a_session_expires_within_a_second_of_its_ttl_and_never_before(self):
         for renewal in ("none", "keepalive"):
-            opened = self.member.open_session(1000)
-            token = opened["session"]
-            path = self.tree + renewal
-            self.member.put(path + "?mode=ephemeral", "", coord_session=token)
-            if renewal == "keepalive":
-                self.member.post("/v1/sessions/mine/keepalive", coord_session=token)
-            # The node was put, or the session renewed, not later than now.
-            renewed = time.monotonic()
-            wait_until(lambda: self.member.get(path).status == 404, 10, "expiry")
-            lived = time.monotonic() - renewed
-            self.assertGreater(lived, 0.9, renewal)
-            self.assertLess(lived, 2.2 * SLOW, renewal)
-            late = self.member.post("/v1/sessions/mine/keepalive", coord_session=token)
-            self.expect(late, 410, "session-expired")
-            self.assertEqual(late.json["reason"], "expired")
+            # Early never; late only if the machine was busy elsewhere all three times.
+            self.assertLess(min(self.lived(renewal, i) for i in range(3)), 2.2 * SLOW, renewal)
+
+    def lived(self, renewal, i):
+        """How long a session of one second lived after its last renewal was answered."""
+        opened = self.member.open_session(1000)
+        token = opened["session"]
+        path = f"{self.tree}{renewal}{i}"
+        asked = time.monotonic()
+        self.member.put(path + "?mode=ephemeral", "", coord_session=token)
+        if renewal == "keepalive":
+            asked = time.monotonic()
+            answer = self.member.post("/v1/sessions/mine/keepalive", coord_session=token)
+            if answer.status == 410:  # This process was held up for longer than the session.
+                return float("inf")
+        # Renewed not before it was asked, and not later than now.
+        renewed = time.monotonic()
+        wait_until(lambda: self.member.get(path).status == 404, 10, "expiry")
+        ended = time.monotonic()
+        self.assertGreater(ended - asked, 0.98, renewal)
+        late = self.member.post("/v1/sessions/mine/keepalive", coord_session=token)
+        self.expect(late, 410, "session-expired")
+        self.assertEqual(late.json["reason"], "expired")
+        return ended - renewed
 
     def test_a_closed_session_says_closed(self):
         opened = self.member.open_session()
@@ -82,8 +91,8 @@ class Sessions(MemberTest):
         self.assertEqual(late.json["reason"], "killed")
 
     def test_any_request_that_carries_it_renews_it(self):
-        opened = self.member.open_session(1000)
-        until = time.monotonic() + 3
+        opened = self.member.open_session(2000)
+        until = time.monotonic() + 5
         while time.monotonic() < until:
             self.expect(self.member.get("/v1/tree/", coord_session=opened["session"]), 200)
             time.sleep(0.1)
@@ -91,13 +100,13 @@ class Sessions(MemberTest):
                                      coord_session=opened["session"]), 200)
 
     def test_an_open_stream_keeps_it_and_its_end_does_not_close_it(self):
-        opened = self.member.open_session(1000)
+        opened = self.member.open_session(3000)
         token = opened["session"]
         self.member.put(self.tree + "?mode=ephemeral", "", coord_session=token)
         stream = Stream(self.member, f"/v1/watch?path={self.base}",
                         headers={"Coord-Session": token})
         self.addCleanup(stream.close)
-        until = time.monotonic() + 3
+        until = time.monotonic() + 5
         while time.monotonic() < until:
             self.assertEqual(self.member.get(self.tree).status, 200)
             time.sleep(0.1)
@@ -116,11 +125,11 @@ class Sessions(MemberTest):
         self.assertIn(self.base, self.member.get("/v1/sessions/" + opened["id"]).text)
 
     def test_a_killed_member_gives_every_session_a_full_ttl(self):
-        opened = self.member.open_session(2000)
+        opened = self.member.open_session(3000)
         token = opened["session"]
         self.member.put(self.tree + "?mode=ephemeral", "", coord_session=token)
         self.member.kill()
-        time.sleep(2.5)  # Time passes while nobody could renew: it must not be held against it.
+        time.sleep(3.5)  # Time passes while nobody could renew: it must not be held against it.
         self.member.start()
         self.expect(self.member.get(self.tree), 200)
         self.expect(self.member.post("/v1/sessions/mine/keepalive", coord_session=token), 200)

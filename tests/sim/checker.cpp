@@ -36,19 +36,19 @@ Checker::Checker(World& world) : world_(world), model_(world.plan().limits) {}
 // ---------------------------------------------------------------- the canonical history
 
 void Checker::on_start(Member& member, const core::NodeState& state) {
-  check_digest(state.state.applied(), state.state.digest());
+  check_digest(state.state);
   if (world_.has_trace()) world_.trace(fmt::format("member {} starts", member.id()));
 }
 
 void Checker::replay(core::NodeState state) {
   auto& machine = state.state;
   const auto& canonical = world_.witness().committed();
-  check_digest(machine.applied(), machine.digest());
+  check_digest(machine);
   for (const auto& entry : state.log.entries) {
     const auto at = entry->index.value();
     if (at > model_.applied().value() || *entry != *canonical[at - 1]) break;
     machine.apply(*entry);
-    check_digest(machine.applied(), machine.digest());
+    check_digest(machine);
     if (world_.has_failed()) return;
   }
   check_state(machine);
@@ -104,6 +104,11 @@ void Checker::advance(const Member& member) {
   }
 }
 
+// Who joined knows the ensemble only from the entry that made the cluster on.
+void Checker::check_digest(const core::StateMachine& state) {
+  if (!state.cluster().empty()) check_digest(state.applied(), state.digest());
+}
+
 void Checker::check_digest(Zxid zxid, std::uint64_t digest) {
   const auto [at, is_new] = digests_.try_emplace(zxid, digest);
   if (!is_new && at->second != digest) {
@@ -125,7 +130,7 @@ void Checker::after_turn(Member& member) {
     return world_.fail(4, "the checkpoint is beyond applied");
   }
   node.raft().check_invariants();
-  check_digest(state.applied(), state.digest());
+  check_digest(state);
   world_.note("turn", member.id().value(), state.applied().value(), state.digest());
   if (world_.now() < next_full_check_us_) return;
   next_full_check_us_ = world_.now() + kFullCheckUs;
@@ -150,7 +155,8 @@ void Checker::on_deliver(Member& member, const std::vector<core::Delivery>& deli
 void Checker::check_durable(Member& member) {
   world_.count(Count::durable_image_read);
   const auto image = member.disk().durable_copy();
-  const auto started = start_from(*image, member.store(), world_.plan(), world_.plan().wal);
+  const auto started = start_from(*image, member.store(), world_.plan(), world_.plan().wal,
+                                  member.first_membership());
   if (!started) {
     return world_.fail(5, "the durable image does not start: " + started.error().message);
   }
@@ -162,6 +168,7 @@ void Checker::on_checkpoint(const Member& member, const core::Checkpoint& checkp
   if (checkpoint.applied > index_of(member.node().state().applied())) {
     return world_.fail(4, "a checkpoint is of what was not applied");
   }
+  if (member.node().state().cluster().empty()) return;
   check_digest(zxid_of(checkpoint.applied), checkpoint.digest);
 }
 
@@ -249,12 +256,13 @@ void Checker::check_expired(const Member& member, const election::LogEntry& entr
 // Sessions that nobody keeps alive end in time. A member alone is watched all the time; of several,
 // what they do when no fault is left.
 void Checker::check_late(const Member& member) {
-  const bool is_alone = world_.plan().members == 1 && world_.plan().observers == 0;
-  if (!is_alone && world_.is_stormy()) return;
+  const auto& plan = world_.plan();
+  const bool is_alone = plan.members == 1 && plan.observers == 0 && !plan.has(Fault::membership);
+  if (!is_alone && world_.now() < world_.calm_us()) return;
   const auto rate = world_.plan().rate_of(member.id());
   const auto calm_us =
       is_alone ? world_.now() - (member.mono_ms() - member.calm_since_ms()) * 1'000'000 / rate
-               : world_.plan().faults_end_us + kElectionUs;
+               : world_.calm_us() + kElectionUs;
   for (const auto& [id, session] : model_.sessions()) {
     const auto touched = touched_us_.find(id);
     const auto since =

@@ -69,6 +69,7 @@ class Checker {
     bool has_key = false;
   };
   void advance(const Member& member);
+  void check_digest(const core::StateMachine& state);
   void check_digest(Zxid zxid, std::uint64_t digest);
   void check_expired(const Member& member, const election::LogEntry& entry);
   void check_late(const Member& member);

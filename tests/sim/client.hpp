@@ -27,9 +27,9 @@ class Client final : public Listener {
   void on_delivery(ConnectionId connection, const core::Delivery& delivery) override;
   void on_lost(ConnectionId connection) override;
 
-  // At the end: what is still waiting is unknown; a live watch has seen everything.
+  // At the end: what is still waiting is unknown; a live watch has seen everything up to `told`.
   void finish(Histories& histories);
-  void check_watches();
+  void check_watches(Zxid told);
 
  private:
   struct Asked {
@@ -70,6 +70,7 @@ class Client final : public Listener {
   // client_requests.cpp: what to ask.
   void ask_something();
   bool ask_of_cluster();
+  core::Operation draw_change(MemberId id);
   void keep_alive();
   core::Request draw_request();
   core::Operation draw_register();

@@ -219,10 +219,27 @@ core::Request Client::draw_request() {
 }
 
 // As an operator does it: any member, any time, several at once.
+// Now and then of somebody who was removed, or never came: to be refused.
+core::Operation Client::draw_change(MemberId id) {
+  const auto dice = world_.prng().below(100);
+  if (dice < 35) {
+    core::AddMember add;
+    add.id = world_.may_hire() && world_.chance(60) ? world_.hire().id() : id;
+    add.peer = fmt::format("10.1.0.{}:7000", add.id);
+    add.role = world_.chance(75) ? core::MemberRole::standby : core::MemberRole::observer;
+    const MemberId old(1 + world_.prng().below(world_.members().size()));
+    if (world_.chance(40) && old != add.id) add.replaces = old;
+    return add;
+  }
+  if (dice < 55) return core::RemoveMember{id};
+  const auto role = world_.chance(60) ? core::MemberRole::voter : core::MemberRole::observer;
+  return core::ChangeMember{id, role};
+}
+
 bool Client::ask_of_cluster() {
   const auto& plan = world_.plan();
-  if (!world_.is_stormy() || plan.members < 2 || !world_.prng().chance(1, 200)) return false;
-  const MemberId id(1 + world_.prng().below(plan.members));
+  if (!world_.is_stormy() || !world_.prng().chance(1, 200)) return false;
+  const MemberId id(1 + world_.prng().below(world_.members().size()));
   core::Request request;
   request.identities = {{"super", "operator"}};
   if (world_.chance(50)) {
@@ -231,10 +248,7 @@ bool Client::ask_of_cluster() {
     request.op = core::TransferLeader{world_.chance(50) ? id : MemberId()};
   } else {
     if (!plan.has(Fault::membership)) return false;
-    core::ChangeMember change;
-    change.id = id;
-    change.role = world_.chance(60) ? core::MemberRole::voter : core::MemberRole::observer;
-    request.op = change;
+    request.op = draw_change(id);
   }
   ask(std::move(request));
   return true;

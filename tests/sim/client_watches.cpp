@@ -195,10 +195,10 @@ void Client::check_initial(const Stream& stream, const core::WatchEvent& event) 
   }
 }
 
-void Client::check_watches() {
+void Client::check_watches(Zxid told) {
   for (const auto& [id, stream] : streams_) {
     if (!stream.is_open || !stream.is_live) continue;
-    check_gap(stream, stream.cursor, world_.checker().model().applied());
+    check_gap(stream, stream.cursor, told);
   }
 }
 

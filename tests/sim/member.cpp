@@ -96,7 +96,7 @@ void Member::turn() {
 
 void Member::tick() {
   schedule_turn();
-  if (is_preparing_ && !under_way_) {
+  if (is_preparing_ && !under_way_ && !was_full_) {
     const auto more = wal_->prepare();
     if (more) {
       is_preparing_ = more.value();

@@ -32,9 +32,10 @@ struct Started {
   core::NodeState state;
   disk::WalTail tail;
 };
-// As coord/server's open_data() does it.
+// As coord/server's open_data() does it. `first`: the ensemble that a member without data knows.
 [[nodiscard]] Result<Started> start_from(disk::Disk& disk, const disk::StateStore& store,
-                                         const Plan& plan, const disk::WalOptions& options);
+                                         const Plan& plan, const disk::WalOptions& options,
+                                         const election::Membership& first);
 
 // Who hears from a member on one connection.
 class Listener {
@@ -57,6 +58,8 @@ class Member final : public core::Ports, public TraceSink {
   [[nodiscard]] std::int64_t calm_since_ms() const noexcept { return calm_since_ms_; }
   [[nodiscard]] SimDisk& disk() noexcept { return *disk_; }
   [[nodiscard]] const ModelStore& store() const noexcept { return store_; }
+  // What it knows of the ensemble before it has any data: nothing, if it joins.
+  [[nodiscard]] election::Membership first_membership() const;
 
   // ---- the world
   void start();
@@ -78,6 +81,7 @@ class Member final : public core::Ports, public TraceSink {
   void fail_writes() { disk_->faults.write_fails = true; }
   void fail_next_commit() { store_.faults.commit_fails = true; }
   void damage_log() { wants_damage_ = true; }
+  void retire();  // For good.
   void calm();  // All faults of this member end; it starts if it is down.
 
   // core::Ports
@@ -109,6 +113,7 @@ class Member final : public core::Ports, public TraceSink {
   void stop_at_damage(const std::string& file, std::uint64_t offset);
   void check_recovery();
   void check_replay();
+  [[nodiscard]] bool fails_to_read();
   void schedule_turn();
   void turn();
   void tick();
@@ -126,6 +131,8 @@ class Member final : public core::Ports, public TraceSink {
   // mutants.cpp: what is broken on purpose on the way in and out.
   void mutate(core::Event& event) const;
   void mutate(disk::WalBatch& batch) const;
+  void mutate(core::NodeState& started) const;
+  void mutate_disks();
   void disturbed() { calm_since_ms_ = std::max(calm_since_ms_, mono_ms()); }
   void to_listener(ConnectionId connection, core::Delivery delivery);
 
@@ -166,6 +173,7 @@ class Member final : public core::Ports, public TraceSink {
   std::int64_t wall_offset_ms_ = 0;
   std::int64_t last_wall_mono_ms_ = 0;  // Mutant expire_by_wall_clock.
   bool wants_damage_ = false;
+  bool is_retired_ = false;
 };
 
 }  // namespace coord::sim

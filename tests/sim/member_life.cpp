@@ -21,7 +21,7 @@ constexpr std::uint64_t kRecoveryStepsMax = 12;
 }  // namespace
 
 Result<Started> start_from(disk::Disk& disk, const disk::StateStore& store, const Plan& plan,
-                           const disk::WalOptions& options) {
+                           const disk::WalOptions& options, const election::Membership& first) {
   COORD_TRY(auto mark, store.mark());
   core::StateMachine state(plan.limits);
   core::Retention retention;
@@ -36,12 +36,7 @@ Result<Started> start_from(disk::Disk& disk, const disk::StateStore& store, cons
       return error(Failure::corrupt, "{}", problem);
     }
   } else {
-    election::Membership everybody;
-    for (std::uint64_t i = 1; i <= plan.members; ++i) everybody.voters.emplace_back(i);
-    for (std::uint64_t i = 1; i <= plan.observers; ++i) {
-      everybody.observers.emplace_back(plan.members + i);
-    }
-    state.set_membership(std::move(everybody));
+    state.set_membership(first);
   }
   COORD_TRY(auto wal, disk::open_wal(disk, options));
   auto tail = wal.recovered.tail;
@@ -58,8 +53,12 @@ Result<Started> start_from(disk::Disk& disk, const disk::StateStore& store, cons
 
 // ---------------------------------------------------------------- start
 
+election::Membership Member::first_membership() const {
+  return world_.plan().is_founder(id_) ? world_.plan().founders() : election::Membership();
+}
+
 void Member::start() {
-  if (node_) return;
+  if (node_ || is_retired_) return;
   const auto process = ++process_;
   world_.after(world_.between(100, 2'000), [this, process] {
     if (process == process_ && !node_) boot();
@@ -93,7 +92,9 @@ void Member::boot() {
   }
   auto options = world_.plan().wal;
   options.salt = world_.prng().next();
-  auto started = start_from(*disk_, store_, own_plan(), options);
+  if (fails_to_read()) return restart_later();
+  if (world_.mutant() != Mutant::none) mutate_disks();
+  auto started = start_from(*disk_, store_, own_plan(), options, first_membership());
   if (!started) {
     if (!disk_->has_lost_power()) {
       return world_.fail(15,
@@ -104,6 +105,7 @@ void Member::boot() {
     return restart_later();
   }
   if (started.value().tail.was_cut) world_.count(Count::torn_tail);
+  if (world_.mutant() != Mutant::none) mutate(started.value().state);
   wal_ = std::move(started.value().wal);
   mono_start_us_ = world_.now();
   // A machine that lost its power counts from somewhere else afterwards.
@@ -125,6 +127,29 @@ void Member::boot() {
   tick();
   world_.network().on_start(id_);
   die_if_doomed();
+}
+
+// EIO while the log is read ends a start, and changes nothing.
+bool Member::fails_to_read() {
+  if (!world_.is_stormy() || !world_.plan().has(Fault::read_error) || !world_.chance(10)) {
+    return false;
+  }
+  const auto before = disk_->operations();
+  disk_->faults.read_fails = true;
+  const auto started = start_from(*disk_, store_, world_.plan(), world_.plan().wal,
+                                  first_membership());
+  disk_->faults.read_fails = false;
+  if (started || disk_->has_lost_power()) {
+    // Nothing was there to be read yet; that start counts for nothing.
+    disk_->end_process();
+    return true;
+  }
+  world_.count(Count::read_error);
+  if (started.error().failure != Failure::io || disk_->operations() != before) {
+    world_.fail(15, fmt::format("a log that cannot be read is changed: {}",
+                                started.error().message));
+  }
+  return true;
 }
 
 // Damage before the last batch must be refused, naming the file; then the disk is repaired (by
@@ -177,7 +202,7 @@ void Member::stop_at_damage(const std::string& file, std::uint64_t offset) {
 
 void Member::check_replay() {
   const auto copy = disk_->clone();
-  auto again = start_from(*copy, store_, world_.plan(), world_.plan().wal);
+  auto again = start_from(*copy, store_, world_.plan(), world_.plan().wal, first_membership());
   if (!again) return world_.fail(15, "a second recovery fails: " + again.error().message);
   world_.checker().replay(std::move(again.value().state));
 }
@@ -185,7 +210,8 @@ void Member::check_replay() {
 // Recover; crash at each operation of the recovery; recover: the same log and the same state.
 void Member::check_recovery() {
   const auto state_of = [this](SimDisk& disk) {
-    auto started = start_from(disk, store_, world_.plan(), world_.plan().wal);
+    auto started =
+        start_from(disk, store_, world_.plan(), world_.plan().wal, first_membership());
     if (!started) {
       world_.fail(15, fmt::format("recovery on a copy: {}", started.error().message));
       return std::string();
@@ -198,7 +224,7 @@ void Member::check_recovery() {
   for (std::uint64_t step = 1; step <= steps && !world_.has_failed(); ++step) {
     auto copy = disk_->clone();
     copy->crash_at(copy->operations() + step);
-    (void)start_from(*copy, store_, world_.plan(), world_.plan().wal);
+    (void)start_from(*copy, store_, world_.plan(), world_.plan().wal, first_membership());
     world_.count(Count::recovery_io_crash);
     copy->crash(world_.prng(), {world_.plan().kept_percent, world_.plan().torn_percent});
     const auto got = state_of(*copy);
@@ -288,6 +314,11 @@ void Member::pause(std::int64_t for_us) {
   calm_since_ms_ = std::max(calm_since_ms_, mono_ms() + 2 * for_us * 12 / 10'000 + 1'000);
 }
 
+void Member::retire() {
+  is_retired_ = true;
+  end(End::power);
+}
+
 void Member::fill_disk(std::int64_t for_us) {
   // A part of a segment is left, so that it can end in the middle of a batch.
   disk_->faults.capacity_bytes = disk_->bytes_used() + 512 * world_.prng().below(64);
@@ -310,6 +341,7 @@ void Member::calm() {
   store_.faults = StoreFaults();
   paused_until_us_ = std::min(paused_until_us_, world_.now());
   disturbed();
+  if (world_.mutant() != Mutant::none) mutate_disks();
   if (!node_) start();
 }
 

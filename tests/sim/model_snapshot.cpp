@@ -1,4 +1,7 @@
 // The snapshots of a ModelStore: the real bytes, over records in memory.
+#include <iterator>
+#include <utility>
+
 #include "coord/base/check.hpp"
 #include "coord/disk/snapshot_stream.hpp"
 #include "tests/sim/model_store.hpp"
@@ -75,7 +78,15 @@ Result<void> ModelStore::adopt(std::unique_ptr<disk::SnapshotSink> sink) {
   before_.clear();
   mark_before_.reset();
   can_fall_back_ = false;
-  return success();
+  if (!std::exchange(faults.adopts_part, false)) return success();
+  auto middle = records_.begin();
+  std::advance(middle, static_cast<std::ptrdiff_t>(records_.size() / 2));
+  std::erase_if(records_, [at = middle->first](const auto& record) {
+    return record.first > at && record.first.first != Table::meta &&
+           record.first.first != Table::members;
+  });
+  set_digest();
+  return error(Failure::io, "the power is gone");
 }
 
 }  // namespace coord::sim

@@ -21,6 +21,8 @@ namespace coord::sim {
 struct StoreFaults {
   bool is_full = false;       // commit() answers disk_full and changes nothing.
   bool commit_fails = false;  // EIO: the caller ends the process.
+  // The next adopt() takes a part for the whole, and the power goes (a mutant).
+  bool adopts_part = false;
 };
 
 struct StoreCrashOdds {

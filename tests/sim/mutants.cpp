@@ -36,4 +36,16 @@ void Member::mutate(disk::WalBatch& batch) const {
   }
 }
 
+void Member::mutate(core::NodeState& started) const {
+  if (world_.mutant() == Mutant::configuration_not_restored) {
+    started.log.membership = world_.plan().founders();
+  }
+}
+
+// What a mutant does wrong for as long as it runs.
+void Member::mutate_disks() {
+  disk_->faults.forgets_directory = world_.mutant() == Mutant::directory_not_synced;
+  store_.faults.adopts_part = world_.mutant() == Mutant::part_of_snapshot && world_.chance(50);
+}
+
 }  // namespace coord::sim

@@ -49,6 +49,12 @@ void break_raft(election::Options& raft, Mutant mutant) {
       {Mutant::union_majority, Defect::counts_the_union},
       {Mutant::change_too_early, Defect::changes_before_own_commit},
       {Mutant::lease_after_transfer, Defect::keeps_spent_lease},
+      {Mutant::conflict_kept, Defect::keeps_conflicting},
+      {Mutant::committed_configuration, Defect::uses_committed_members},
+      {Mutant::configuration_not_rolled_back, Defect::keeps_cut_members},
+      {Mutant::log_beyond_snapshot, Defect::keeps_log_beyond_snapshot},
+      {Mutant::late_pre_vote_ignored, Defect::ignores_late_pre_votes},
+      {Mutant::expire_without_lease, Defect::expires_without_lease},
       {Mutant::session_clocks_forgotten, Defect::forgets_session_clocks}};
   if (const auto at = defects.find(mutant); at != defects.end()) raft.defect = at->second;
   if (mutant == Mutant::no_pre_vote) raft.pre_vote = false;
@@ -104,7 +110,7 @@ void draw_moments(Plan& plan) {
 std::string_view word_of(Fault fault) noexcept {
   constexpr std::array<std::string_view, kFaults> kWords{
       "power-loss",   "kill",           "io-crash",         "recovery-crash", "sync-delay",
-      "disk-full",    "sync-error",     "write-error",      "pause",          "clock-rate",
+      "disk-full",    "sync-error",     "write-error",    "read-error",      "pause",          "clock-rate",
       "clock-jump",   "store-delay",    "store-error",      "bit-rot",        "network-delay",
       "client-retry", "client-abandon", "client-reconnect", "small-limits",   "peer-delay",
       "message-loss", "message-repeat", "loose-links",      "clog",           "partition",
@@ -119,6 +125,22 @@ std::string_view word_of(Mutant mutant) noexcept {
       return "none";
     case Mutant::vote_not_stored:
       return "the vote is not stored with its term";
+    case Mutant::conflict_kept:
+      return "an append that contradicts the log does not cut it";
+    case Mutant::committed_configuration:
+      return "a configuration counts only once it is committed";
+    case Mutant::configuration_not_rolled_back:
+      return "a configuration stays in use when its entry is cut off";
+    case Mutant::expire_without_lease:
+      return "a leader that was deposed ends sessions";
+    case Mutant::directory_not_synced:
+      return "the log's directory is never synced";
+    case Mutant::part_of_snapshot:
+      return "a part of a snapshot survives a crash as if it were whole";
+    case Mutant::log_beyond_snapshot:
+      return "the old log is kept beyond a snapshot that it contradicts";
+    case Mutant::late_pre_vote_ignored:
+      return "a pre-vote from an earlier term is not answered";
     case Mutant::vote_without_log:
       return "votes are granted without comparing logs";
     case Mutant::commit_earlier_terms:
@@ -205,7 +227,7 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   plan.wal.segment_bytes = 256 * kKiB;
   plan.node.checkpoint.interval_ms = 5'000;
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
-  if (plan.members > 1) draw_snapshots(plan, prng);
+  if (plan.members > 1 || plan.has(Fault::membership)) draw_snapshots(plan, prng);
   // A majority of whom is known before the run only while nobody changes it.
   if (plan.has(Fault::membership)) plan.on[static_cast<std::size_t>(Fault::core_only)] = false;
   break_raft(plan.node.raft, options.mutant);

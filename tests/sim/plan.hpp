@@ -25,6 +25,7 @@ enum class Fault : std::uint8_t {
   disk_full,
   sync_error,  // The pages are clean afterwards, and lost.
   write_error,
+  read_error,  // Of the log, while it is opened.
   pause,  // SIGSTOP.
   clock_rate,
   clock_jump,  // Of the wall clock.
@@ -48,7 +49,7 @@ enum class Fault : std::uint8_t {
   crash_all,
   slow_member,  // One disk takes ten times as long.
   transfer,     // Of leadership.
-  membership,   // Voters become observers and come back, by joint changes.
+  membership,   // Members come and go, become voters and observers, replace each other.
   core_only,    // When the faults end, only a majority comes back.
   count
 };
@@ -63,54 +64,74 @@ enum class Mutant : std::uint16_t {
   vote_without_log = 2,
   commit_earlier_terms = 3,
   cut_on_append = 4,
+  conflict_kept = 104,
   commit_unverified = 5,
   reply_before_sync = 6,
   believe_second_sync = 7,
   union_majority = 8,
+  committed_configuration = 108,
   change_too_early = 9,
   configuration_not_restored = 10,
+  configuration_not_rolled_back = 110,
   read_without_index = 11,
   read_before_own_commit = 111,
   read_of_earlier_round = 211,
   lease_from_reply = 12,
   lease_after_transfer = 112,
   expire_by_wall_clock = 13,
+  expire_without_lease = 113,
   session_clocks_forgotten = 14,
   ephemerals_stay = 15,
   window_not_stored = 16,
   index_apart_from_data = 17,
   log_cut_too_early = 18,
+  directory_not_synced = 118,
+  part_of_snapshot = 19,
+  log_beyond_snapshot = 119,
   stop_at_bad_checksum = 20,
   resume_wrongly = 21,
   batch_in_two_parts = 22,
   state_by_member = 23,
   late_acknowledgement = 24,
   no_pre_vote = 25,
+  late_pre_vote_ignored = 125,
   no_check_quorum = 26,
 };
 inline constexpr std::array kMutants{Mutant::vote_not_stored,
                                      Mutant::vote_without_log,
                                      Mutant::commit_earlier_terms,
                                      Mutant::cut_on_append,
+                                     Mutant::conflict_kept,
                                      Mutant::commit_unverified,
                                      Mutant::reply_before_sync,
                                      Mutant::believe_second_sync,
+                                     Mutant::union_majority,
+                                     Mutant::committed_configuration,
+                                     Mutant::change_too_early,
+                                     Mutant::configuration_not_restored,
+                                     Mutant::configuration_not_rolled_back,
                                      Mutant::read_without_index,
                                      Mutant::read_before_own_commit,
                                      Mutant::read_of_earlier_round,
                                      Mutant::lease_from_reply,
+                                     Mutant::lease_after_transfer,
                                      Mutant::expire_by_wall_clock,
+                                     Mutant::expire_without_lease,
                                      Mutant::session_clocks_forgotten,
                                      Mutant::ephemerals_stay,
                                      Mutant::window_not_stored,
                                      Mutant::index_apart_from_data,
                                      Mutant::log_cut_too_early,
+                                     Mutant::directory_not_synced,
+                                     Mutant::part_of_snapshot,
+                                     Mutant::log_beyond_snapshot,
                                      Mutant::stop_at_bad_checksum,
                                      Mutant::resume_wrongly,
                                      Mutant::batch_in_two_parts,
                                      Mutant::state_by_member,
                                      Mutant::late_acknowledgement,
                                      Mutant::no_pre_vote,
+                                     Mutant::late_pre_vote_ignored,
                                      Mutant::no_check_quorum};
 [[nodiscard]] std::string_view word_of(Mutant mutant) noexcept;
 
@@ -126,7 +147,7 @@ struct RunOptions {
 
 struct Plan {
   std::array<bool, kFaults> on{};
-  std::size_t members = 1;    // Voters.
+  std::size_t members = 1;    // Voters of the beginning.
   std::size_t observers = 0;  // With the ids after theirs.
   std::size_t clients = 1;
   std::uint64_t keys = 1;
@@ -156,6 +177,16 @@ struct Plan {
   // Those that begin at some moment; the others last for the whole run.
   std::vector<Fault> moments;
 
+  // The ensemble of the beginning.
+  [[nodiscard]] election::Membership founders() const {
+    election::Membership everybody;
+    for (std::uint64_t i = 1; i <= members; ++i) everybody.voters.emplace_back(i);
+    for (std::uint64_t i = 1; i <= observers; ++i) everybody.observers.emplace_back(members + i);
+    return everybody;
+  }
+  [[nodiscard]] bool is_founder(MemberId id) const noexcept {
+    return id.value() <= members + observers;
+  }
   [[nodiscard]] std::int64_t rate_of(MemberId id) const {
     const auto at = clock_permille.find(id);
     return at == clock_permille.end() ? 1'000 : at->second;

@@ -148,6 +148,7 @@ Result<void> SimDisk::remove(std::string_view name) {
 Result<void> SimDisk::sync_directory() {
   COORD_TRY(operate());
   if (faults.sync_fails) return error(Failure::io, "sync failed");
+  if (faults.forgets_directory) return success();
   durable_ = live_;
   changes_.clear();
   return success();

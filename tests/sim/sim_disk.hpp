@@ -25,6 +25,7 @@ struct DiskFaults {
   bool write_fails = false;                     // EIO.
   bool sync_fails = false;                      // EIO; the bytes stay unsynced for ever.
   bool read_fails = false;                      // EIO.
+  bool forgets_directory = false;               // Its sync says yes and does nothing (a mutant).
   // One sync fails, and what it should have written is clean and lost, as on a real kernel: it can
   // be read until the power goes, and a second sync would succeed without writing it.
   bool next_sync_loses = false;

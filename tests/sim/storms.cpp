@@ -7,6 +7,7 @@
 #include "tests/sim/checker.hpp"
 #include "tests/sim/member.hpp"
 #include "tests/sim/network.hpp"
+#include "tests/sim/witness.hpp"
 #include "tests/sim/world.hpp"
 
 namespace coord::sim {
@@ -19,6 +20,11 @@ constexpr std::int64_t kElections = 10;
 constexpr std::int64_t kLiveUs = 100'000;
 // How long followers may take to have everything.
 constexpr std::int64_t kCatchUpUs = 14 * kSecond;
+// How long changes that are under way may take when the faults are over: standbys catch up one after
+// the other.
+constexpr std::int64_t kRestUs = 40 * kSecond;
+constexpr std::int64_t kAtRestUs = 2 * kSecond;
+constexpr std::size_t kHiredMax = 4;
 
 }  // namespace
 
@@ -42,6 +48,39 @@ Member* World::leader() {
     }
   }
   return found;
+}
+
+// ---------------------------------------------------------------- who comes and goes
+
+bool World::may_hire() const noexcept {
+  return members_.size() < plan_.members + plan_.observers + kHiredMax;
+}
+
+Member& World::hire() {
+  count(Count::hired);
+  members_.push_back(std::make_unique<Member>(*this, MemberId(members_.size() + 1)));
+  members_.back()->start();
+  return *members_.back();
+}
+
+// Who was removed is switched off some time later, or goes on and may disturb nobody.
+void World::look_after_removed() {
+  if (!is_stormy()) return;
+  const auto& membership = witness_->membership();
+  for (auto& member : members_) {
+    const auto id = member->id();
+    if (membership.contains(id)) {
+      known_.insert(id);
+      continue;
+    }
+    if (known_.erase(id) == 0 || chance(50)) continue;
+    after(between(0, 5 * kSecond), [this, id, one = member.get()] {
+      count(Count::retired);
+      outside_.insert(id);
+      one->retire();
+    });
+  }
+  after(kLiveUs, [this] { look_after_removed(); });
 }
 
 void World::storm() {
@@ -145,7 +184,7 @@ void World::partition(Member& lonely) {
 // ---------------------------------------------------------------- the end of the faults
 
 std::int64_t World::led_from_us() const noexcept {
-  return plan_.faults_end_us + kElections * plan_.node.raft.election_timeout_ms * 1'000 + kSecond;
+  return calm_us_ + kElections * plan_.node.raft.election_timeout_ms * 1'000 + kSecond;
 }
 
 void World::end_storms() {
@@ -153,6 +192,8 @@ void World::end_storms() {
   for (auto& member : members_) {
     if (is_core(member->id())) member->calm();
   }
+  if (plan_.has(Fault::membership)) settle_ensemble();
+  calm_us_ = now_us_;
   after(led_from_us() - now_us_, [this] {
     const auto* now = leader();
     if (now == nullptr) return fail(18, "liveness: there is no leader");
@@ -160,6 +201,29 @@ void World::end_storms() {
     note("led", now->id().value(), term_.value());
     watch_liveness();
   });
+}
+
+bool World::is_ensemble_at_rest() {
+  const auto* first = leader();
+  if (first == nullptr) return false;
+  const auto& membership = first->node().raft().membership();
+  return !membership.is_joint() && membership.standbys.empty() &&
+         membership == witness_->membership();
+}
+
+// What was begun comes to its end. Clients leave those who are no members then; they go on, and may
+// disturb nobody.
+void World::settle_ensemble() {
+  const auto end = now_us_ + kRestUs;
+  auto since = now_us_;
+  while (!has_failed() && now_us_ < end && now_us_ < since + kAtRestUs) {
+    run_until(now_us_ + kLiveUs);
+    if (!is_ensemble_at_rest()) since = now_us_;
+  }
+  if (!has_failed() && now_us_ >= end) fail(18, "liveness: the ensemble does not come to rest");
+  for (const auto& member : members_) {
+    if (!witness_->membership().contains(member->id())) outside_.insert(member->id());
+  }
 }
 
 // A majority must do alone. The others stay dead, or cut off in one direction or both, for good,

@@ -18,6 +18,8 @@ std::uint64_t hash_of(const election::LogEntry& entry) {
 
 }  // namespace
 
+Witness::Witness(World& world) : world_(world), membership_(world.plan().founders()) {}
+
 // ---------------------------------------------------------------- starts and disks
 
 bool Witness::is_same(const Image& image, const election::Restored& log) const {
@@ -91,6 +93,8 @@ void Witness::on_end(const Member& member) { logs_[member.id()].mirror = Image()
 
 void Witness::on_persist(const Member& member, const election::Persist& persist) {
   auto& log = logs_[member.id()];
+  // One turn may install a snapshot and take what follows it.
+  take_over_adopted(member);
   if (persist.hard_state && persist.hard_state->term < log.mirror.hard_state.term) {
     world_.fail(
         1, fmt::format("the term of {} goes back to {}", member.id(), persist.hard_state->term));
@@ -211,17 +215,21 @@ bool Witness::is_quorum(const election::Membership& membership, Index index, Ter
   return result == election::VoteResult::won;
 }
 
+void Witness::take_over_adopted(const Member& member) {
+  auto& log = logs_[member.id()];
+  if (!log.adopted || member.node().raft().committed() < log.adopted->first.index) return;
+  const auto [mark, membership] = *std::exchange(log.adopted, std::nullopt);
+  log.mirror.rebase(mark);
+  auto& known = log.configurations;
+  known.erase(known.begin(), known.upper_bound(mark.index));
+  if (log.mirror.entries.empty()) known.clear();
+  known[mark.index] = membership;
+}
+
 void Witness::note_commits(const Member& member) {
   const auto& raft = member.node().raft();
   auto& log = logs_[member.id()];
-  if (log.adopted && raft.committed() >= log.adopted->first.index) {
-    const auto [mark, membership] = *std::exchange(log.adopted, std::nullopt);
-    log.mirror.rebase(mark);
-    auto& known = log.configurations;
-    known.erase(known.begin(), known.upper_bound(mark.index));
-    if (log.mirror.entries.empty()) known.clear();
-    known[mark.index] = membership;
-  }
+  take_over_adopted(member);
   while (committed_.size() < raft.committed().value() && !world_.has_failed()) {
     const Index next(committed_.size() + 1);
     const auto* entry = log.mirror.find(next);
@@ -237,7 +245,10 @@ void Witness::note_commits(const Member& member) {
                                         member.id(), next, (*entry)->term));
     }
     committed_.push_back(*entry);
-    if ((*entry)->kind == election::EntryKind::membership) world_.count(Count::membership);
+    if ((*entry)->kind == election::EntryKind::membership) {
+      world_.count(Count::membership);
+      (void)election::decode((*entry)->payload, membership_);
+    }
     auto& last = committed_in_[raft.term()];
     last = std::max(last, next);
   }

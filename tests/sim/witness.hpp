@@ -19,10 +19,12 @@ namespace coord::sim {
 
 class Witness {
  public:
-  explicit Witness(World& world) : world_(world) {}
+  explicit Witness(World& world);
 
   // Entry i at [i - 1]; whoever reported it first.
   [[nodiscard]] const std::vector<election::SharedEntry>& committed() const { return committed_; }
+  // The latest committed ensemble.
+  [[nodiscard]] const election::Membership& membership() const { return membership_; }
 
   // ---- from members
   void on_start(const Member& member, const core::NodeState& state);
@@ -61,6 +63,8 @@ class Witness {
   [[nodiscard]] bool is_same(const Image& image, const election::Restored& log) const;
   [[nodiscard]] bool is_quorum(const election::Membership& membership, Index index,
                                Term term) const;
+  // Raft stands at the snapshot now: so does the mirror.
+  void take_over_adopted(const Member& member);
   void check_vote(const Member& member, Term term, MemberId candidate);
   void check_leader(const Member& member, const Log& log);
   void check_configurations(const Member& member, const Log& log);
@@ -68,6 +72,7 @@ class Witness {
 
   World& world_;
   std::vector<election::SharedEntry> committed_;
+  election::Membership membership_;
   std::map<Term, Index> committed_in_;  // The highest index by the term of who reported it.
   std::map<Term, MemberId> leaders_;
   std::map<std::pair<MemberId, Term>, MemberId> votes_;

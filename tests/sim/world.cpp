@@ -23,6 +23,8 @@ constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::int64_t kQuietUs = 6 * kSecond;
 // The longest ttl by the slowest clock, and what an expiry may be late; then some.
 constexpr std::int64_t kClosingUs = 10 * kSecond;
+// A delivery is on its way for at most twelve times the mean of its delay (see delay()).
+constexpr std::int64_t kArriveUs = kSecond;
 constexpr std::int64_t kOverUs = 50'000;
 constexpr std::uint64_t kSearchStepsMax = 400'000;
 
@@ -42,6 +44,7 @@ std::string_view word_of(Count count) noexcept {
                                                          "failed commits",
                                                          "pauses",
                                                          "wall clock jumps",
+                                                         "failed reads",
                                                          "damaged logs",
                                                          "torn tails",
                                                          "checkpoints",
@@ -78,7 +81,9 @@ std::string_view word_of(Count count) noexcept {
                                                          "memberships",
                                                          "cores alone",
                                                          "snapshots installed",
-                                                         "transfers"};
+                                                         "transfers",
+                                                         "members hired",
+                                                         "members retired"};
   return kWords[static_cast<std::size_t>(count)];
 }
 
@@ -159,21 +164,26 @@ Outcome World::run() {
   for (auto& member : members_) member->start();
   for (auto& client : clients_) client->start();
   schedule_storms();
+  if (plan_.has(Fault::membership)) look_after_removed();
   run_until(plan_.faults_end_us);
   const bool is_cut_short = options_.steps_max > 0 && outcome_.steps >= options_.steps_max;
   if (!has_failed() && !is_cut_short) {
     end_storms();
-    run_until(now_us_ + kQuietUs);
+    run_until(calm_us_ + kQuietUs);
     is_closing_ = true;
     run_until(now_us_ + kClosingUs);
     settle();
-    if (!has_failed()) close();
+    // What was said until now reaches the clients; then they must have heard of all that happened.
+    const auto told = checker_->model().applied();
+    run_until(now_us_ + kArriveUs);
+    settle();
+    if (!has_failed()) close(told);
   }
   outcome_.simulated_us = now_us_;
   return outcome_;
 }
 
-void World::close() {
+void World::close(Zxid told) {
   for (auto& member : members_) {
     if (!is_core(member->id())) continue;
     checker_->check_state(member->node().state());
@@ -183,7 +193,7 @@ void World::close() {
   checker_->check_sessions_gone();
   Histories histories;
   for (auto& client : clients_) {
-    client->check_watches();
+    client->check_watches(told);
     client->finish(histories);
   }
   check_histories(histories);

@@ -44,6 +44,7 @@ enum class Count : std::uint8_t {
   store_error,
   pause,
   wall_jump,
+  read_error,
   bit_rot,
   torn_tail,
   checkpoint,
@@ -81,6 +82,8 @@ enum class Count : std::uint8_t {
   core_alone,
   snapshot_installed,
   transfer,
+  hired,
+  retired,
   count
 };
 inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::count);
@@ -121,8 +124,13 @@ class World {
   [[nodiscard]] std::vector<std::unique_ptr<Member>>& members() noexcept { return members_; }
   // Faults may still begin.
   [[nodiscard]] bool is_stormy() const noexcept { return now_us_ < plan_.faults_end_us; }
+  // Nothing disturbs anybody any more, and the ensemble is at rest. Far away until it is known.
+  [[nodiscard]] std::int64_t calm_us() const noexcept { return calm_us_; }
   // From then on a leader is there, and stays.
   [[nodiscard]] std::int64_t led_from_us() const noexcept;
+  // One more member, with nothing on its disk, that nobody knows yet.
+  [[nodiscard]] bool may_hire() const noexcept;
+  Member& hire();
   // Belongs to those that must serve when the faults are over.
   [[nodiscard]] bool is_core(MemberId id) const { return !outside_.contains(id); }
   // When the faults are over, nothing is slow any more.
@@ -148,7 +156,8 @@ class World {
     std::function<void()> what;
   };
   void run_until(std::int64_t end_us);
-  void close();
+  // Clients must have heard of everything up to `told`.
+  void close(Zxid told);
   void check_histories(std::map<std::string, std::vector<RegisterOp>>& histories);
 
   // storms.cpp: faults, their end, and what must hold then.
@@ -158,6 +167,9 @@ class World {
   void schedule_storms();
   void partition(Member& lonely);
   void end_storms();
+  void settle_ensemble();
+  [[nodiscard]] bool is_ensemble_at_rest();
+  void look_after_removed();
   void choose_core();
   void watch_liveness();
   void settle();
@@ -177,8 +189,9 @@ class World {
   std::unique_ptr<Witness> witness_;
   std::unique_ptr<Network> network_;
   std::set<MemberId> outside_;
-  std::set<std::pair<MemberId, MemberId>> cuts_;  // By partitions that last.
-  Term term_;                                     // Of the leader that came after the faults.
+  std::set<MemberId> known_;  // Members of the ensemble when it was last looked at.
+  std::int64_t calm_us_ = INT64_MAX / 4;
+  Term term_;  // Of the leader that came after the faults.
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Client>> clients_;
 };

@@ -160,6 +160,23 @@ TEST(Node, AFullDiskRefusesWritesServesReadsAndRecovers) {
   EXPECT_EQ(world.put("/a", "3").code, Code::ok);
 }
 
+TEST(Node, AFullDiskLetsGoOfTheLogUpToTheLastCheckpoint) {
+  Harness::Options options;
+  options.checkpoint.records_max = 1;
+  Harness world(options);
+  world.put("/a", "1");
+  const auto checkpointed = world.node().status().checkpointed;
+  EXPECT_EQ(checkpointed, world.node().status().applied);
+  EXPECT_LT(world.recycled.value_or(Index()), checkpointed) << "the store may fall back";
+  world.step(DiskFull{true});
+  EXPECT_EQ(world.recycled, checkpointed);
+  EXPECT_EQ(world.node().status().checkpointed, checkpointed);
+  // Once is enough.
+  world.checkpoints = false;
+  world.advance(1'000);
+  EXPECT_FALSE(world.unwritten);
+}
+
 TEST(Node, ADroppedConnectionIsToldNothing) {
   Harness world;
   world.step(world.watch_of(1, "/a"));

@@ -191,6 +191,44 @@ TEST(Wal, a_full_disk_counts_for_nothing_and_the_same_append_works_later) {
   }
 }
 
+TEST(Wal, on_a_full_disk_spares_make_room_for_the_log) {
+  sim::SimDisk disk;
+  auto opened = open(disk);
+  put(*opened.wal, batch_of({entry(1, 1, 3000)}));
+  while (opened.wal->prepare().value()) {
+  }
+  ASSERT_EQ(disk.list().value().size(), 2U);
+  disk.faults.capacity_bytes = disk.bytes_used();
+  // More than a segment: no spare can hold it.
+  put(*opened.wal, batch_of({entry(2, 1, 3500)}));
+  EXPECT_EQ(disk.list().value().size(), 2U) << "the spare is gone";
+  const auto more = opened.wal->append(batch_of({entry(3, 1, 3500)}));
+  ASSERT_FALSE(more) << "there is no spare left";
+  EXPECT_EQ(more.error().failure, Failure::disk_full);
+  opened.wal.reset();
+  EXPECT_EQ(indexes(open(disk).recovered), from_to(1, 2));
+}
+
+// The beginning of a batch that did not fit, at the very end of a full disk.
+TEST(Wal, a_log_with_a_torn_tail_opens_on_a_full_disk) {
+  for (const std::size_t torn : {1U, 40U, 100U, 511U, 512U, 700U}) {
+    sim::SimDisk disk;
+    write_entries(disk, 3);
+    const auto name = segment_name(1);
+    auto bytes = disk.content(name);
+    write_entries(disk, 1, 900);
+    auto longer = disk.content(name);
+    ASSERT_GT(longer.size(), bytes.size() + torn);
+    longer.resize(bytes.size() + torn);
+    disk.set_content(name, longer);
+    disk.faults.capacity_bytes = disk.bytes_used();
+    EXPECT_EQ(indexes(open(disk).recovered), from_to(1, 3)) << torn;
+    const auto again = open(disk);
+    EXPECT_EQ(indexes(again.recovered), from_to(1, 3)) << torn;
+    EXPECT_FALSE(again.recovered.tail.was_cut) << torn << ": " << again.recovered.tail.reason;
+  }
+}
+
 TEST(Wal, after_a_larger_batch_failed_a_segment_may_end_and_the_log_reads_well) {
   sim::SimDisk disk;
   auto opened = open(disk);
