@@ -67,6 +67,8 @@ struct Plan {
     std::optional<std::int64_t> wait_ms;  // Of a step that may wait.
     bool stays = false;     // A broken connection does not take back what it asked for.
     bool is_block = false;  // A counter's block.
+    // A long poll waits for the node that the answer names, and not for all of plan.filter.
+    bool watches_answer = false;
   };
   Recipe recipe;
 

@@ -7,6 +7,8 @@
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
 #include "coord/recipes/counter.hpp"
+#include "coord/recipes/election.hpp"
+#include "coord/recipes/lock.hpp"
 
 namespace coord::recipes {
 namespace {
@@ -28,6 +30,10 @@ struct Recipe {
 constexpr std::array kRecipes = {
     Recipe{Kind::counter, "counters", counter::is_step, counter::is_query, counter::run,
            counter::view},
+    Recipe{Kind::lock, "locks", lock::is_step, lock::is_query, lock::run, lock::view, lock::settle,
+           lock::deadline, lock::due, lock::holds},
+    Recipe{Kind::election, "elections", election::is_step, election::is_query, election::run,
+           election::view, election::settle, nullptr, nullptr, election::holds},
 };
 
 const Recipe* find(Kind kind) noexcept {
@@ -51,6 +57,7 @@ void encode(const Answer& answer, Writer& out) {
   out.bytes(answer.watch);
   out.bytes(answer.poll);
   out.bytes(answer.give_up);
+  out.bytes(answer.abandon);
   out.boolean(answer.ends_session);
 }
 
@@ -69,6 +76,7 @@ Answer decode_answer(Reader& in) {
   answer.watch = in.bytes();
   answer.poll = in.bytes();
   answer.give_up = in.bytes();
+  answer.abandon = in.bytes();
   answer.ends_session = in.boolean();
   return answer;
 }
