@@ -151,11 +151,6 @@ class Node {
   // node_requests.cpp: writes, sessions, reads.
   // The request alone; its session is checked where it is known best.
   [[nodiscard]] bool is_admitted(const Request& request, Reply& reply) const;
-  // Who has lost its session has most likely lost the lock that it held: apply() tells a fenced
-  // write that its fence is stale, if it is, and only else that the session has ended.
-  [[nodiscard]] static bool is_about_fences(Code code, bool has_fences) noexcept {
-    return code == Code::session_expired && has_fences;
-  }
   [[nodiscard]] bool holds_session(const Request& request, Reply& reply) const;
   [[nodiscard]] Code check_session(const SessionCredential& session, Reply& reply) const;
   void write(Request&& request);

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "coord/base/check.hpp"
+#include "coord/core/fences.hpp"
 #include "coord/core/node.hpp"
 
 namespace coord::core {

@@ -4,6 +4,7 @@
 
 #include "coord/base/check.hpp"
 #include "coord/base/overloaded.hpp"
+#include "coord/core/fences.hpp"
 #include "coord/core/node.hpp"
 #include "coord/core/reads.hpp"
 #include "coord/recipes/recipe.hpp"

@@ -81,6 +81,8 @@ enum class Count : std::uint8_t {
   core_alone,
   snapshot_installed,
   transfer,
+  lock_held,
+  fence_stale,
   count
 };
 inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::count);
