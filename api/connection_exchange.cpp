@@ -320,7 +320,8 @@ void Connection::on_safety_deadline(Exchange& exchange) {
 // ---- long polls
 
 void Connection::start_poll(Exchange& exchange) {
-  if (exchange.plan.known || exchange.plan.known_any) {
+  const auto& plan = exchange.plan;
+  if (plan.known || plan.known_any || plan.recipe.watches_answer) {
     exchange.phase = Phase::poll_read;
     auto request = template_of(exchange);
     request.op = exchange.plan.request.op;
@@ -340,10 +341,16 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
   } else if (const auto* children = std::get_if<core::ChildList>(&reply.result)) {
     is_same = plan.known_any || plan.known == children->stat.pzxid;
   } else if (const auto* recipe = std::get_if<core::RecipeResult>(&reply.result)) {
-    is_same = reply.code == Code::ok && (plan.known_any || plan.known == recipe->answer.etag);
+    is_same = reply.code == Code::ok && (plan.known_any || plan.known == recipe->answer.etag ||
+                                         (plan.recipe.watches_answer && !plan.known));
+    if (is_same && plan.recipe.watches_answer) {
+      exchange.plan.filter.paths.assign(1, recipe->answer.watch);
+      exchange.plan.filter.depth = watch::Depth::node;
+    }
   }
   if (is_same) {
-    wait_for_change(exchange, reply.revision);
+    const bool is_resumed = !plan.known && !plan.known_any && plan.since;
+    wait_for_change(exchange, is_resumed ? *plan.since : reply.revision);
     return;
   }
   answer_reply(plan, reply, context_of(exchange), target_of(exchange));

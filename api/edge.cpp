@@ -22,6 +22,9 @@ namespace coord::api {
 namespace {
 
 constexpr int kEventsMax = 256;
+constexpr int kKeepaliveIdleSeconds = 10;
+constexpr int kKeepaliveEverySeconds = 5;
+constexpr int kKeepaliveCount = 3;
 constexpr int kAcceptsMax = 256;
 constexpr int kBacklog = 4096;
 constexpr std::size_t kSparesMax = 256;
@@ -82,6 +85,20 @@ Result<int> open_listener(const addrinfo& info) {
     return error(Failure::io, "{}", std::strerror(failure));
   }
   return fd;
+}
+
+// A client whose host has vanished says nothing while its request waits for a lock: the network is
+// asked.
+void tune(int fd, std::int64_t silence_ms) {
+  const auto set = [fd](int level, int option, int value) {
+    (void)::setsockopt(fd, level, option, &value, sizeof value);
+  };
+  set(IPPROTO_TCP, TCP_NODELAY, 1);
+  set(SOL_SOCKET, SO_KEEPALIVE, 1);
+  set(IPPROTO_TCP, TCP_KEEPIDLE, kKeepaliveIdleSeconds);
+  set(IPPROTO_TCP, TCP_KEEPINTVL, kKeepaliveEverySeconds);
+  set(IPPROTO_TCP, TCP_KEEPCNT, kKeepaliveCount);
+  set(IPPROTO_TCP, TCP_USER_TIMEOUT, static_cast<int>(silence_ms));
 }
 
 }  // namespace
@@ -188,8 +205,7 @@ void Edge::accept_all(int listener) {
 }
 
 void Edge::admit(int fd) {
-  const int one = 1;
-  ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  tune(fd, options_.write_timeout_ms);
   if (count_ >= options_.connections_max) {
     (void)::send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
     ::shutdown(fd, SHUT_WR);

@@ -14,6 +14,7 @@ struct ParameterInfo {
   std::string_view name;
   std::string_view type;  // Of JSON Schema; "duration" is a string of our own form.
   std::string_view summary;
+  std::string_view routes = {};  // Only of the routes that begin so.
 };
 
 constexpr ParameterInfo kParameters[] = {
@@ -22,9 +23,11 @@ constexpr ParameterInfo kParameters[] = {
     {"as", "raw|json", "Overrides Accept"},
     {"at", "integer", "As it was at this revision, within what is retained"},
     {"block", "integer", "Take a block of so many ids"},
+    {"break", "boolean", "Whoever holds it; for operators"},
     {"bytes", "integer", "The most bytes that the values of the subtree may have"},
     {"check", "string", "An active check: http://HOST:PORT/PATH or tcp://HOST:PORT"},
     {"consistency", "linearizable|leader|local", "Of the read; linearizable by default"},
+    {"data", "string", "For people: kept with the ticket"},
     {"cursor", "string", "Of the page before; opaque"},
     {"depth", "string", "Levels below the node: 0, 1 (watches), N (walks), all"},
     {"dry_run", "boolean", "Only say what the cluster would come to"},
@@ -33,19 +36,26 @@ constexpr ParameterInfo kParameters[] = {
     {"id", "integer", "Of the new member; never used before"},
     {"initial", "boolean", "The present state first"},
     {"limit", "integer", "Entries of a page, 1 to 10,000; 1,000 by default"},
+    {"lock_delay", "duration", "So long nobody else has it after a holder was lost"},
+    {"lock_delay_ms", "integer", "The same in milliseconds"},
     {"max_staleness", "duration", "Of a local read: refuse rather than be older"},
     {"meta.", "string", "Of the instance: this key of its meta has this value"},
     {"min_revision", "integer", "Of a local read: wait until this revision is applied"},
+    {"mode", "exclusive|shared", "Of a lock; exclusive by default", "/v1/locks"},
     {"mode", "persistent|ephemeral|container", "Of a node that is created"},
     {"name", "string", "What the session calls itself"},
     {"nodes", "integer", "The most nodes that the subtree may have"},
+    {"owner", "string", "Tells apart those who share a session"},
     {"parents", "boolean", "Make missing parents"},
     {"path", "string", "A node to watch; may stand more than once"},
+    {"permits", "integer", "The size of the semaphore"},
     {"peer", "string", "HOST:PORT, where the other members reach it"},
     {"port", "integer", "Where the instance listens"},
     {"prefix", "string", "Names that start with it; of POST: what the digits follow"},
     {"prev", "boolean", "Events carry the value before"},
     {"reason", "string", "Why"},
+    {"priority", "integer", "The highest leads next", "/v1/elections"},
+    {"queue", "boolean", "A place in the queue that outlives the request: 202"},
     {"recursive", "boolean", "The node and all below it"},
     {"replaces", "integer", "The member that goes when this one is promoted"},
     {"role", "voter|observer|standby", "Of a member; a standby becomes a voter by itself"},
@@ -55,19 +65,23 @@ constexpr ParameterInfo kParameters[] = {
     {"tag", "string", "The instance has this tag; several by comma: all of them"},
     {"tags", "string", "Its tags, by comma"},
     {"takeover", "boolean", "Even if it hangs on another session"},
+    {"take", "integer", "Permits of a semaphore to take; 1 by default"},
     {"timeout", "duration", "How long the request may take; 10s by default"},
+    {"to", "string", "The candidate that is to lead", "/v1/elections"},
     {"to", "integer", "The member that is to lead; by default the one that has most of the log"},
     {"ttl", "duration", "The node, or the session, ends when it is not renewed for so long"},
     {"ttl_ms", "integer", "The same in milliseconds"},
+    {"value", "string", "What a candidate posts", "/v1/elections"},
     {"values", "boolean", "With the values"},
     {"version", "integer", "Only if the node has this data version"},
     {"weight", "integer", "Its share of the load, 0 to 65535; 1 by default"},
-    {"wait", "duration", "Long poll: wait so long for a change"},
+    {"wait", "duration", "How long to wait: for a change (a long poll), or for one's turn"},
 };
 
-const ParameterInfo* info_of(std::string_view name) noexcept {
+// The first that fits: those of some routes alone stand before the others.
+const ParameterInfo* info_of(const RouteSpec& route, std::string_view name) noexcept {
   for (const auto& info : kParameters) {
-    if (info.name == name) return &info;
+    if (info.name == name && route.path.starts_with(info.routes)) return &info;
   }
   return nullptr;
 }
@@ -151,7 +165,7 @@ void append_parameters(std::string& out, const RouteSpec& route) {
   for (const auto name : parameters_of(route)) {
     if (!is_first) out += ',';
     is_first = false;
-    const auto* info = info_of(name);
+    const auto* info = info_of(route, name);
     std::string shown(name);
     if (name.ends_with('.')) shown += "KEY";  // Any name that begins so.
     append_parameter(out, shown, "query", route.endpoint == Endpoint::watch_get && name == "path",

@@ -68,6 +68,8 @@ struct Plan {
     bool stays = false;     // A broken connection does not take back what it asked for.
     bool is_block = false;  // A counter's block.
     std::optional<core::RecipeRenew> renewal;  // Tried first (see try_renewal).
+    // A long poll waits for the node that the answer names, and not for all of plan.filter.
+    bool watches_answer = false;
   };
   Recipe recipe;
 

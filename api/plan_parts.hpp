@@ -40,6 +40,11 @@ struct PlanInput {
 
 [[nodiscard]] Problem bad_request(std::string detail);
 
+// limit= of a listing, into plan.limit.
+[[nodiscard]] Problem take_limit(const PlanInput& in, Plan& plan);
+// The cursor's text, or an empty one.
+[[nodiscard]] Problem take_cursor(const PlanInput& in, std::string& after);
+
 // Sets plan.request.op and what else the endpoint needs.
 [[nodiscard]] Problem plan_endpoint(const PlanInput& in, Plan& plan);
 

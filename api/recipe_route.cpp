@@ -9,7 +9,12 @@
 namespace coord::api {
 
 std::vector<std::span<const RouteSpec>> recipe_routes() {
-  return {counter_routes(), service_routes()};
+  return {
+      counter_routes(),
+      election_routes(),
+      lock_routes(),
+      service_routes(),
+  };
 }
 
 const core::RecipeResult& recipe_result(const core::Reply& reply) {
@@ -44,6 +49,12 @@ void try_renewal(Plan& plan, recipes::Kind kind, std::string bytes) {
 
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name) {
   plan.filter.paths.assign(1, recipes::path_of(kind, name));
+  plan.filter.depth = watch::Depth::subtree;
+  plan.filter.with_system = true;
+}
+
+void watch_directory(Plan& plan, recipes::Kind kind) {
+  plan.filter.paths.assign(1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(kind)));
   plan.filter.depth = watch::Depth::subtree;
   plan.filter.with_system = true;
 }

@@ -9,5 +9,7 @@ namespace coord::api {
 
 [[nodiscard]] std::span<const RouteSpec> counter_routes() noexcept;
 [[nodiscard]] std::span<const RouteSpec> service_routes() noexcept;
+[[nodiscard]] std::span<const RouteSpec> election_routes() noexcept;
+[[nodiscard]] std::span<const RouteSpec> lock_routes() noexcept;
 
 }  // namespace coord::api

@@ -51,7 +51,7 @@ void add_verb(App& app, CLI::App& parent, const Verb& verb) {
   sub->footer("Examples:\n" + std::string(verb.examples));
   if (verb.define != nullptr) app.actions.emplace(sub, verb.define(*sub));
   for (const Verb& below : verb.below) add_verb(app, *sub, below);
-  if (!verb.below.empty()) sub->require_subcommand(1);
+  if (!verb.below.empty()) sub->require_subcommand(verb.define == nullptr ? 1 : 0, 1);
 }
 
 // A verb's options refer to what its Action owns, so an App serves for one parse.

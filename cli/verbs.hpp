@@ -58,6 +58,7 @@ extern const Verb kWatch, kSession;                                      // verb
 extern const Verb kBackup, kRestore;                                     // verbs_backup.cpp
 extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verbs_admin.cpp
 extern const Verb kService;                                              // verbs_service.cpp
+extern const Verb kLock, kElect;                                         // verbs_lock.cpp
 extern const Verb kCluster;                                              // verbs_cluster.cpp
 
 // The value of an argument: "-" is stdin, "@file" a file, "@@x" the text "@x", else the text.

@@ -41,6 +41,7 @@ void add_mode_options(CLI::App& app, WriteArgs& args) {
   app.add_option("--name", args.name, "the name of the session that --hold opens")
       ->type_name("TEXT");
   app.add_option("--fence", args.fence, "only while this lock is held with this token: jobs=57")
+      ->envname("COORD_FENCE")
       ->type_name("NAME=TOKEN");
   app.add_option("--type", args.type, "the value's content type")->type_name("MIME");
   app.add_flag("--stat", args.with_stat, "its new stat too, on stderr");
@@ -221,6 +222,7 @@ Action define_rm(CLI::App& app) {
   app.add_option("--if-match", args->if_match, "only if the node's mzxid is this")
       ->type_name("MZXID");
   app.add_option("--fence", args->fence, "only while this lock is held with this token: jobs=57")
+      ->envname("COORD_FENCE")
       ->type_name("NAME=TOKEN");
   return [args](Context& context) { return remove(context, *args); };
 }
@@ -260,6 +262,7 @@ Action define_txn(CLI::App& app) {
   app.add_option("TXN", args->body, "the transaction as JSON: @FILE, - for stdin, or the text")
       ->required();
   app.add_option("--fence", args->fence, "only while this lock is held with this token: jobs=57")
+      ->envname("COORD_FENCE")
       ->type_name("NAME=TOKEN");
   app.add_flag("--check", args->is_checked, "exit with 4 if a comparison did not hold");
   return [args](Context& context) { return txn(context, *args); };

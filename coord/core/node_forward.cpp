@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "coord/base/check.hpp"
+#include "coord/core/fences.hpp"
 #include "coord/core/node.hpp"
 
 namespace coord::core {
@@ -238,10 +239,14 @@ void Node::on(MemberId from, Forward&& message) {
 
 void Node::take_forward(MemberId from, Forward&& message) {
   if (!was_leader_ || message.term != raft_.term()) return;
+  Command command;
+  const bool is_understood = decode(message.command, command) == DecodeError::none &&
+                             command.origin.member == from &&
+                             command.origin.number == message.number && is_of_client(command.op);
   if (message.session) {
     Reply reply;
     const auto code = check_session(*message.session, reply);
-    if (code != Code::ok) {
+    if (code != Code::ok && !is_about_fences(code, is_understood && !command.fences.empty())) {
       return refuse_forward(from, message, false, code, std::move(reply.detail));
     }
     touch(message.session->id);
@@ -250,9 +255,7 @@ void Node::take_forward(MemberId from, Forward&& message) {
     return refuse_forward(from, message, false, Code::disk_full,
                           "the disk of the leader's log is full; nothing was written");
   }
-  Command command;
-  if (decode(message.command, command) != DecodeError::none || command.origin.member != from ||
-      command.origin.number != message.number || !is_of_client(command.op)) {
+  if (!is_understood) {
     return refuse_forward(from, message, false, Code::bad_request,
                           "the leader does not understand the write");
   }

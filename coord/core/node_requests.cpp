@@ -4,6 +4,7 @@
 
 #include "coord/base/check.hpp"
 #include "coord/base/overloaded.hpp"
+#include "coord/core/fences.hpp"
 #include "coord/core/node.hpp"
 #include "coord/core/reads.hpp"
 #include "coord/recipes/recipe.hpp"
@@ -186,10 +187,13 @@ void Node::write(Request&& request) {
   follow_role();
   const auto deadline = now_.mono_ms + request.timeout_ms;
   if (is_diverged()) return refuse_diverged(request);
-  if (!is_admitted(request, reply) || (was_leader_ && !holds_session(request, reply))) {
+  if (!is_admitted(request, reply) ||
+      (was_leader_ && !holds_session(request, reply) &&
+       !is_about_fences(reply.code, !request.fences.empty()))) {
     deliver(std::move(reply));
     return;
   }
+  reply = reply_to(request);
   if (is_disk_full_) {
     refuse(request, Code::disk_full, "the disk of the log is full; nothing was written");
     return;

@@ -99,6 +99,11 @@ Applied StateMachine::apply(Zxid zxid, Term term, const Command& command) {
   Applied applied;
   applied.outcome.revision = zxid;
   applied.origin = command.origin;
+  if (!command.fences.empty() && !is_admitted(command, applied.outcome)) {
+    // What its session once did under a key is not told to whoever names an ended session.
+    if (Outcome stale = applied.outcome; !holds_fences(command, stale)) applied.outcome = stale;
+    return applied;
+  }
   if (command.idempotency_key.empty()) {
     run(zxid, command, applied);
     return applied;

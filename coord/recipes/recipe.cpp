@@ -8,6 +8,8 @@
 #include "coord/base/codec.hpp"
 #include "coord/recipes/counter.hpp"
 #include "coord/recipes/service.hpp"
+#include "coord/recipes/election.hpp"
+#include "coord/recipes/lock.hpp"
 
 namespace coord::recipes {
 namespace {
@@ -34,6 +36,10 @@ constexpr std::array kRecipes = {
     Recipe{Kind::service, "services", service::is_step, service::is_query, service::run,
            service::view, service::settle, service::deadline, service::due, nullptr,
            service::is_renewal, service::renewal},
+    Recipe{Kind::lock, "locks", lock::is_step, lock::is_query, lock::run, lock::view, lock::settle,
+           lock::deadline, lock::due, lock::holds},
+    Recipe{Kind::election, "elections", election::is_step, election::is_query, election::run,
+           election::view, election::settle, nullptr, nullptr, election::holds},
 };
 
 const Recipe* find(Kind kind) noexcept {
@@ -57,6 +63,7 @@ void encode(const Answer& answer, Writer& out) {
   out.bytes(answer.watch);
   out.bytes(answer.poll);
   out.bytes(answer.give_up);
+  out.bytes(answer.abandon);
   out.boolean(answer.ends_session);
   out.id(answer.also_ends);
   out.id(answer.renews);
@@ -77,6 +84,7 @@ Answer decode_answer(Reader& in) {
   answer.watch = in.bytes();
   answer.poll = in.bytes();
   answer.give_up = in.bytes();
+  answer.abandon = in.bytes();
   answer.ends_session = in.boolean();
   answer.also_ends = in.id<SessionId>();
   answer.renews = in.id<SessionId>();

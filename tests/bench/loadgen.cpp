@@ -18,6 +18,7 @@
 #include "coord/base/prng.hpp"
 #include "tests/bench/connection.hpp"
 #include "tests/bench/floors.hpp"
+#include "tests/bench/locks.hpp"
 #include "tests/bench/requests.hpp"
 
 namespace coord::bench {
@@ -27,7 +28,7 @@ using Clock = std::chrono::steady_clock;
 
 struct Options {
   std::uint16_t port = 7070;
-  std::string op = "put";    // put get mix fill list watch floor-sync floor-loopback
+  std::string op = "put";    // put get mix fill list watch lock lock-own hand-over floor-*
   std::string folder = ".";  // Of floor-sync.
   std::size_t connections = 1;
   double seconds = 5;
@@ -317,6 +318,11 @@ int main(int count, char** arguments) {
     bench::print(options, bench::list(options));
   } else if (options.op == "watch") {
     bench::print(options, bench::watch(options));
+  } else if (options.op.starts_with("lock") || options.op == "hand-over") {
+    const bench::LockOptions locks{options.port, options.connections, options.seconds,
+                                   options.count, options.op == "lock-own"};
+    auto done = options.op == "hand-over" ? bench::hand_overs(locks) : bench::lock_pairs(locks);
+    bench::print(options, {std::move(done.latencies_us), done.errors, done.seconds});
   } else if (options.op == "floor-sync") {
     bench::print(options, {bench::sync_floor(options.folder, 2000), 0, 1});
   } else if (options.op == "floor-loopback") {

@@ -19,10 +19,10 @@ class Readme(MemberTest):
     def shell(self, line, seconds=10):
         line = line.replace("localhost:7070", f"localhost:{self.member.port}")
         return subprocess.run(["bash", "-c", line.replace("curl ", "curl -sS ")], text=True,
-                              capture_output=True, timeout=seconds)
+                              capture_output=True, timeout=seconds, cwd=self.member.own)
 
     def test_the_five_lines_do_what_they_say(self):
-        put, get, watch, first, history = first_screen()
+        put, get, watch, lock, write = first_screen()
         self.assertEqual(self.shell(put).stdout, "")
         self.assertEqual(self.shell(get).stdout, "hello")
         self.assertTrue(watch.endswith("&"))
@@ -42,12 +42,15 @@ class Readme(MemberTest):
             process.terminate()
             process.wait()
             process.stdout.close()
-        self.assertEqual(self.shell(first).stdout, "")
-        again = self.shell(first.replace("curl ", "curl -w ' %{http_code}' "))
-        self.assertTrue(again.stdout.endswith(" 412"), again.stdout)
-        told = self.shell(history).stdout
-        self.assertIn("hello", told)
-        self.assertIn("again", told)
+        self.assertIn('"state":"held"', self.shell(lock).stdout)
+        again = self.shell(lock.replace("-D head", "-w ' %{http_code}'"))
+        self.assertTrue(again.stdout.endswith(" 409"), again.stdout)
+        self.assertEqual(self.shell(write).stdout, "")
+        self.assertEqual(self.member.get("/v1/tree/report").text, "done")
+        self.shell("curl -X DELETE -H @held localhost:7070/v1/locks/jobs/mine")
+        late = self.shell(write.replace("curl ", "curl -w ' %{http_code}' "))
+        self.assertIn("fence-stale", late.stdout)
+        self.assertTrue(late.stdout.endswith(" 409"), late.stdout)
 
     def test_dev_run_prints_the_same_lines(self):
         script = (ROOT / "dev").read_text()

@@ -8,6 +8,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
@@ -83,6 +84,7 @@ class Checker {
 
   World& world_;
   Model model_;
+  std::unique_ptr<Locks> locks_;  // Null: no client takes part in locks.
   std::map<Zxid, std::uint64_t> digests_;
   Zxid said_;
   std::map<std::uint64_t, Token> tokens_;

@@ -206,6 +206,7 @@ void Client::on_reply(const core::Reply& reply) {
   }
   check_floor(asked, reply);
   on_session_reply(asked, reply);
+  on_lock_reply(asked.request, reply);
   // A retry that is refused says nothing of the attempt before it.
   const bool is_unknown = asked.attempts > 1 && reply.code != Code::ok &&
                           std::holds_alternative<std::monostate>(reply.result) &&
@@ -274,7 +275,8 @@ void Client::on_session_reply(const Asked& asked, const core::Reply& reply) {
       world_.fail(9, fmt::format("session {} lives, and its client is told that it ended", id));
     }
     session_.reset();
-  } else if (reply.code == Code::not_found && !is_of_past(asked.request.op)) {
+  } else if (reply.code == Code::not_found && !is_of_past(asked.request.op) &&
+             !std::holds_alternative<core::RecipeResult>(reply.result)) {
     world_.fail(
         9, fmt::format("session {} was opened, and its client is told that it is unknown", id));
   } else if (reply.code == Code::bad_session_secret) {

@@ -82,6 +82,12 @@ class Client final : public Listener {
   [[nodiscard]] Blob unique_value();
   core::WriteGuard draw_guard();
 
+  // client_locks.cpp
+  bool ask_of_locks();
+  core::RecipeStep draw_acquire(const std::string& name);
+  core::Operation draw_fenced(core::Request& request);
+  void on_lock_reply(const core::Request& request, const core::Reply& reply);
+
   // client_watches.cpp
   void tend_watches();
   void subscribe(WatchId id, Stream& stream);
@@ -111,6 +117,7 @@ class Client final : public Listener {
   Zxid last_revision_;
   Zxid last_mzxid_;
   Histories histories_;
+  std::map<std::string, std::uint64_t> held_;  // Tokens that it was given, also lost ones.
 };
 
 }  // namespace coord::sim

@@ -279,6 +279,7 @@ void Client::ask_something() {
     request.op = core::CloseSession{session_->id, session::EndReason::closed};
     return ask(std::move(request));
   }
+  if (ask_of_locks()) return;
   ask(draw_request());
 }
 

@@ -141,6 +141,7 @@ std::string command_of(const RunOptions& options) {
     command += fmt::format(" --mutant {}", static_cast<int>(options.mutant));
   }
   if (options.members > 0) command += fmt::format(" --members {}", options.members);
+  if (options.with_locks) command += " --locks";
   for (std::size_t i = 0; i < kFaults; ++i) {
     if ((options.faults_off >> i & 1) != 0) {
       command += fmt::format(" --off {}", word_of(static_cast<Fault>(i)));

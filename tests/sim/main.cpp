@@ -25,7 +25,8 @@ struct Arguments {
 
 constexpr std::string_view kUsage =
     "usage: sim [--seed N | --seeds A..B] [-j JOBS] [--seconds S] [--steps M] [--trace]\n"
-    "           [--mutant N | --mutants] [--mutant-seeds N] [--off FAULT]... [--members N]\n";
+    "           [--mutant N | --mutants] [--mutant-seeds N] [--off FAULT]... [--members N]\n"
+    "           [--locks]\n";
 
 [[noreturn]] void die(std::string_view why) {
   fmt::print(stderr, "sim: {}\n{}", why, kUsage);
@@ -76,6 +77,8 @@ Arguments parse(const std::vector<std::string>& words) {
       arguments.run.steps_max = number_of(value());
     } else if (word == "--trace") {
       arguments.run.with_trace = true;
+    } else if (word == "--locks") {
+      arguments.run.with_locks = true;
     } else if (word == "--members") {
       arguments.run.members = static_cast<std::size_t>(number_of(value()));
     } else if (word == "--mutant") {

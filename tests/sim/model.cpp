@@ -442,6 +442,38 @@ bool Model::end_session(SessionId id) {
   return true;
 }
 
+// A fenced write is told that its fence is stale before it is told that its session has ended.
+bool Model::is_admitted(const core::Command& command, Outcome& outcome) const {
+  if (command.fences.empty()) return true;
+  COORD_CHECK(locks_ != nullptr, "only clients of locks have fences");
+  if (!locks_->holds(command.fences)) {
+    outcome.code = Code::fence_stale;
+  } else if (command.session && !sessions_.contains(command.session)) {
+    outcome.code = Code::session_expired;
+  }
+  return outcome.code == Code::ok;
+}
+
+void Model::note_fenced(const core::Command& command, const Outcome& outcome) {
+  if (outcome.code != Code::ok || !std::holds_alternative<core::Put>(command.op)) return;
+  for (const auto& fence : command.fences) locks_->on_fenced_write(fence);
+}
+
+void Model::take_step(const core::Command& command, Outcome& outcome) {
+  COORD_CHECK(locks_ != nullptr, "no client takes part in a recipe");
+  if (command.session && !sessions_.contains(command.session)) {
+    outcome = refused(Code::session_expired);
+    return;
+  }
+  outcome = followed_->outcome;
+  for (const auto id : followed_->opened) {
+    const auto& op = std::get<core::RecipeStep>(command.op);
+    sessions_.emplace(id, Session{op.own_session->ttl_ms});
+    lives_.emplace(id, std::pair(zxid_, Zxid()));
+  }
+  for (const auto& ended : followed_->ended) end_session(ended.id);
+}
+
 void Model::run(const core::Command& command, ModelEntry& entry) {
   auto& outcome = entry.outcome;
   std::visit(Overloaded{[&](const core::OpenSession& op) {
@@ -478,11 +510,9 @@ void Model::run(const core::Command& command, ModelEntry& entry) {
                         },
                         [](const core::Bootstrap&) {}, [](const core::SetMember&) {},
                         [&](const core::SetQuota&) { COORD_CHECK(false, "no client sets quotas"); },
-                        [](const core::RecipeStep&) {
-                          COORD_CHECK(false, "no client takes part in a recipe");
-                        },
-                        [](const core::RecipesDue&) {
-                          COORD_CHECK(false, "no recipe has anything due");
+                        [&](const core::RecipeStep&) { take_step(command, outcome); },
+                        [&](const core::RecipesDue&) {
+                          COORD_CHECK(locks_ != nullptr, "no recipe has anything due");
                         },
                         [&](const auto& op) {
                           if (command.session && !sessions_.contains(command.session)) {
@@ -511,6 +541,10 @@ const ModelEntry& Model::apply(const election::LogEntry& log_entry) {
     }
   }
   command_ = &command;
+  // Before the entry: what a fence is held against.
+  Outcome refusal;
+  const bool is_admitted_here = is_admitted(command, refusal);
+  if (locks_ != nullptr) followed_ = &locks_->apply(log_entry);
   service_ms_ = std::max(service_ms_, command.service_ms);
   const auto& limits = limits_.retry;
   for (std::size_t i = 0; i < kWindowTrimStep && !window_.empty(); ++i) {
@@ -520,8 +554,19 @@ const ModelEntry& Model::apply(const election::LogEntry& log_entry) {
     if (!leaves) break;
     window_.pop_front();
   }
-  if (command.idempotency_key.empty()) {
-    run(command, entry);
+  const bool has_lost_session = command.session && !sessions_.contains(command.session);
+  const auto run_here = [&] {
+    if (is_admitted_here) {
+      run(command, entry);
+      note_fenced(command, entry.outcome);
+    } else {
+      entry.outcome = refused(refusal.code);
+    }
+  };
+  if (!command.fences.empty() && has_lost_session) {
+    entry.outcome = refused(refusal.code);
+  } else if (command.idempotency_key.empty()) {
+    run_here();
   } else {
     std::string scope = fmt::format("session {}", command.session);
     if (!command.session) scope = "identity " + command.identities.front().id;
@@ -529,7 +574,7 @@ const ModelEntry& Model::apply(const election::LogEntry& log_entry) {
     const auto seen = std::find_if(window_.begin(), window_.end(),
                                    [&](const auto& one) { return one.key == key; });
     if (seen == window_.end()) {
-      run(command, entry);
+      run_here();
       entry.outcome.revision = zxid_;
       window_.push_back({key, service_ms_, command.request_hash, entry.outcome});
     } else if (seen->hash != command.request_hash) {

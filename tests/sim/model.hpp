@@ -19,6 +19,7 @@
 #include "coord/core/state_machine.hpp"
 #include "election/entry.hpp"
 #include "watch/filter.hpp"
+#include "tests/sim/locks.hpp"
 #include "znode/change.hpp"
 
 namespace coord::sim {
@@ -50,6 +51,8 @@ class Model {
   using Node = std::optional<ModelNode>;  // None: there is no such node.
 
   explicit Model(const core::StateLimits& limits);
+  // With locks: what they do is taken from there, and left out of nodes().
+  void follow(Locks& locks) noexcept { locks_ = &locks; }
 
   // Requires: entry.index is applied + 1, and the entry decodes.
   const ModelEntry& apply(const election::LogEntry& entry);
@@ -80,6 +83,9 @@ class Model {
   Outcome perform_txn_op(const core::TxnOp& op, core::TxnOpResult& result);
   [[nodiscard]] bool holds(const core::Compare& compare) const;
   bool end_session(SessionId id);
+  bool is_admitted(const core::Command& command, Outcome& outcome) const;
+  void note_fenced(const core::Command& command, const Outcome& outcome);
+  void take_step(const core::Command& command, Outcome& outcome);
   [[nodiscard]] Outcome refused(Code code) const;
   [[nodiscard]] std::optional<Code> guard_code(const std::string& path,
                                                const core::WriteGuard& guard) const;
@@ -94,6 +100,8 @@ class Model {
   [[nodiscard]] std::vector<std::string> below(const std::string& path) const;
 
   core::StateLimits limits_;
+  Locks* locks_ = nullptr;
+  const core::Applied* followed_ = nullptr;  // Of the entry that is being applied.
   std::map<std::string, ModelNode> nodes_;
   std::map<SessionId, Session> sessions_;
   std::map<SessionId, std::pair<Zxid, Zxid>> lives_;  // Opened at, ended at (none: live).

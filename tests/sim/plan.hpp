@@ -143,6 +143,7 @@ struct RunOptions {
   std::int64_t seconds = 60;     // Simulated, with faults; the quiet part comes on top.
   std::size_t members = 0;       // 0: drawn.
   bool with_trace = false;
+  bool with_locks = false;  // Clients take part in locks too.
 };
 
 struct Plan {
@@ -168,6 +169,7 @@ struct Plan {
   std::uint64_t value_bytes_max = 0;
   // A member's second in true milliseconds, by its id.
   std::map<MemberId, std::int64_t> clock_permille;
+  bool with_locks = false;
   std::uint64_t variant = 0;  // Of a mutant that has several forms.
 
   core::NodeOptions node;  // Without the member's id.

@@ -69,6 +69,17 @@ TEST(Simulator, FreshSeedsOfOneMemberAreSound) {
   expect_sound(runs, std::chrono::seconds(12));
 }
 
+// Locks under the whole fault menu: what must hold of them stands in locks.hpp.
+TEST(Simulator, SeedsWithLocksAreSound) {
+  std::vector<RunOptions> runs;
+  for (std::uint64_t seed = 1; seed <= 30; ++seed) {
+    runs.push_back(seed_of(seed));
+    runs.back().with_locks = true;
+    if (seed % 2 == 0) runs.back().members = 3;
+  }
+  expect_sound(runs, std::chrono::seconds(30));
+}
+
 TEST(Simulator, TheSameSeedIsTheSameRun) {
   for (const auto seed : {std::uint64_t{3}, std::uint64_t{5}, std::uint64_t{9}}) {
     const auto first = run_seed(seed_of(seed));

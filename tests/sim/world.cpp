@@ -83,12 +83,15 @@ std::string_view word_of(Count count) noexcept {
                                                          "snapshots installed",
                                                          "transfers",
                                                          "members hired",
-                                                         "members retired"};
+                                                         "members retired",
+                                                         "locks held",
+                                                         "stale fences"};
   return kWords[static_cast<std::size_t>(count)];
 }
 
 World::World(const RunOptions& options)
     : options_(options), prng_(options.seed), plan_(draw_plan(options, prng_)) {
+  plan_.with_locks = options.with_locks;
   checker_ = std::make_unique<Checker>(*this);
   witness_ = std::make_unique<Witness>(*this);
   network_ = std::make_unique<Network>(*this);

@@ -84,6 +84,8 @@ enum class Count : std::uint8_t {
   transfer,
   hired,
   retired,
+  lock_held,
+  fence_stale,
   count
 };
 inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::count);
