@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -67,6 +68,12 @@ struct Plan {
     std::optional<std::int64_t> wait_ms;  // Of a step that may wait.
     bool stays = false;     // A broken connection does not take back what it asked for.
     bool is_block = false;  // A counter's block.
+    // A step that is checked here first (RecipeRoute::check): the query that is asked before it,
+    // what the step will be made of, and why it was refused.
+    std::string basis;
+    std::shared_ptr<void> draft;
+    std::string refusal;
+    std::string labels;  // Of the client, as a JSON object.
   };
   Recipe recipe;
 

@@ -3,12 +3,15 @@
 #include <fmt/format.h>
 
 #include "api/recipes.hpp"
+#include "api/text.hpp"
 #include "coord/base/check.hpp"
 #include "coord/recipes/recipe.hpp"
 
 namespace coord::api {
 
-std::vector<std::span<const RouteSpec>> recipe_routes() { return {counter_routes()}; }
+std::vector<std::span<const RouteSpec>> recipe_routes() {
+  return {config_routes(), counter_routes()};
+}
 
 const core::RecipeResult& recipe_result(const core::Reply& reply) {
   const auto* result = std::get_if<core::RecipeResult>(&reply.result);
@@ -28,6 +31,22 @@ void set_step(Plan& plan, recipes::Kind kind, std::string bytes) {
 
 void set_query(Plan& plan, recipes::Kind kind, std::string bytes) {
   plan.request.op = core::RecipeQuery{kind, std::move(bytes)};
+}
+
+Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after) {
+  Problem problem;
+  const auto& limits = in.options.requests;
+  limit = in.query.count("limit", problem).value_or(limits.list_limit_default);
+  if (problem) return problem;
+  if (limit == 0 || limit > limits.list_limit_max) {
+    return bad_request(fmt::format("limit must be 1 to {}", limits.list_limit_max));
+  }
+  const auto* text = in.query.find("cursor");
+  if (text == nullptr) return {};
+  auto cursor = decode_cursor(*text);
+  if (!cursor) return bad_request("this is not a cursor that a listing gave");
+  after = std::move(*cursor);
+  return {};
 }
 
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name) {

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "api/client_board.hpp"
 #include "api/json.hpp"
 #include "api/plan.hpp"
 #include "api/plan_parts.hpp"
@@ -23,6 +25,12 @@ struct RecipeBody {
   std::string_view content_type = "application/json";
   std::string headers;  // Whole lines, each with its "\r\n".
   std::string& text;    // Empty at first.
+  // Instead of the text: bytes that lie in the reply, and the type they are served with.
+  std::optional<std::string_view> raw = {};
+  std::string raw_type = {};
+  bool is_volatile = false;  // It shows more than the state: no ETag.
+  const ClientBoard* clients = nullptr;
+  std::int64_t now_ms = 0;  // Of the board's clock.
 };
 
 struct RecipeRoute {
@@ -36,6 +44,15 @@ struct RecipeRoute {
   std::string_view event = {};       // The name of the events of its stream.
   std::string_view success = "200";  // For the OpenAPI document.
   std::string_view body_type = "application/json";
+  // Of a stream: the answer is made of the reply alone, so that all who see the same share one
+  // text.
+  bool is_alike = false;
+  // Of a step that must be checked here against what there is: the answer to plan.recipe.basis.
+  // Sets plan.request.op anew; with `plan.recipe.refusal` it is done only for the memory of its
+  // Idempotency-Key.
+  void (*check)(Plan& plan, const core::Reply& basis) = nullptr;
+  // What the board notes of whoever got this answer. Null: nothing.
+  SeenClient (*told)(const Plan& plan, const core::Reply& reply) = nullptr;
 };
 
 // The routes of every recipe.
@@ -48,6 +65,8 @@ struct RecipeRoute {
 // A step, a query of `kind` as the plan's operation.
 void set_step(Plan& plan, recipes::Kind kind, std::string bytes);
 void set_query(Plan& plan, recipes::Kind kind, std::string bytes);
+// limit= and cursor=. Routes with trait_list have them.
+[[nodiscard]] Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after);
 // Watches the recipe's own node and all below it: for long polls and streams of a GET.
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name);
 // Lets the step bring a session of its own, unless the request names one. invalid: a ttl out of

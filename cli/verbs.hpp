@@ -58,6 +58,7 @@ extern const Verb kWatch, kSession;                                      // verb
 extern const Verb kBackup, kRestore;                                     // verbs_backup.cpp
 extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verbs_admin.cpp
 extern const Verb kCluster;                                              // verbs_cluster.cpp
+extern const Verb kConfig;                                               // verbs_config.cpp
 
 // The value of an argument: "-" is stdin, "@file" a file, "@@x" the text "@x", else the text.
 [[nodiscard]] Outcome<std::string> read_value(const std::string& argument);

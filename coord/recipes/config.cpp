@@ -21,12 +21,12 @@ Stop stop(const znode::Outcome& outcome) {
   return refusal(outcome);
 }
 
-Answer done(const State& state, std::uint64_t release, recipes::Step& step) {
-  Items items;
-  auto& item = items.items.emplace_back();
+Answer done(const State& state, std::uint64_t release, recipes::Step& step, Item item = {}) {
   item.release = release != 0 ? release : (state.is_live ? state.last : 0);
   item.revision = step.zxid;
   item.time_ms = step.wall_ms;
+  Items items;
+  items.items.push_back(std::move(item));
   Answer answer;
   answer.bytes = encode(items);
   answer.etag = Zxid(release);
@@ -184,14 +184,17 @@ Stop check_schema_guard(const Step& op, const std::optional<znode::View>& schema
 
 Answer set_schema(const Step& op, recipes::Step& step, const State& state) {
   const auto path = part_path(op.name, "schema");
-  if (auto stopped = check_schema_guard(op, step.tree.get(path))) return *stopped;
+  const auto before = step.tree.get(path);
+  if (auto stopped = check_schema_guard(op, before)) return *stopped;
+  Item item;
+  item.has_schema = before.has_value();
   if (state.has_node) {
     if (auto stopped = check_write(op, step)) return *stopped;
   } else if (auto stopped = set_state(op, step, state, "0")) {
     return *stopped;
   }
   if (auto stopped = put_part(op, step, path, op.value, op.content_type)) return *stopped;
-  auto answer = done(state, 0, step);
+  auto answer = done(state, 0, step, std::move(item));
   answer.etag = step.zxid;
   return answer;
 }
@@ -214,13 +217,16 @@ Answer set_gray(const Step& op, recipes::Step& step, const State& state) {
   if (auto stopped = check_write(op, step)) return *stopped;
   if (auto stopped = check_basis(op, step)) return *stopped;
   const auto path = part_path(op.name, "gray");
+  Item item;
+  item.is_gray = true;
+  item.has_gray = step.tree.get(path).has_value();
   if (auto stopped = put_part(op, step, path, op.value, op.content_type)) return *stopped;
   const Blob rule(text_of(op.rule));
   if (auto stopped = put_part(op, step, path + "/rule", rule, {})) return *stopped;
   auto note = op.note;
   note.from = 0;
   if (auto stopped = put_part(op, step, path + "/note", Blob(text_of(note)), {})) return *stopped;
-  auto answer = done(state, 0, step);
+  auto answer = done(state, 0, step, std::move(item));
   answer.etag = Zxid(kGrayTag | step.zxid.value());
   return answer;
 }

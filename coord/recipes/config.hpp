@@ -116,9 +116,10 @@ struct Item {
   std::uint64_t size = 0;
   std::string content_type;
   Note note;
-  Rule rule;                // Of a gray value.
-  bool has_gray = false;    // Only in a list.
-  bool has_schema = false;  // Only in a list.
+  Rule rule;  // Of a gray value.
+  // In a list: there is one. Of a step that sets one: there was one before.
+  bool has_gray = false;
+  bool has_schema = false;
   friend bool operator==(const Item&, const Item&) = default;
 };
 
