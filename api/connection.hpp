@@ -98,6 +98,10 @@ class Connection final : public Sink {
 
   // ---- connection_recipe.cpp: requests that wait for their turn, streams of states
   [[nodiscard]] static bool has_to_wait(const Exchange& exchange, const core::Reply& reply);
+  void note_client(Exchange& exchange, const core::Reply& reply);
+  void start_check(Exchange& exchange);
+  void on_basis(Exchange& exchange, core::Reply reply);
+  [[nodiscard]] bool is_same_state(const Exchange& exchange, const core::Reply& reply) const;
   void wait_for_turn(Exchange& exchange, core::Reply reply);
   void watch_turn(Exchange& exchange);
   void poll_turn(Exchange& exchange, Zxid revision);
@@ -111,6 +115,7 @@ class Connection final : public Sink {
   void want_state(Exchange& exchange, Zxid revision);
   void show_deltas(Exchange& exchange, const core::WatchEvent& event);
   [[nodiscard]] static bool concerns(const Exchange& exchange, const core::WatchEvent& event);
+  [[nodiscard]] SharedText state_text(const Exchange& exchange, const core::Reply& reply);
   void on_state(Exchange& exchange, const core::Reply& reply);
 
   // ---- connection_backup.cpp: backups

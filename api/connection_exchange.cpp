@@ -17,7 +17,7 @@ Kind kind_of(const Exchange& exchange) noexcept {
   const auto& plan = exchange.plan;
   if (plan.patch != PatchKind::none || plan.wait_ms || plan.recipe.wait_ms ||
       plan.format == Format::event_stream || plan.route->endpoint == Endpoint::watch_get ||
-      plan.route->endpoint == Endpoint::backup_get) {
+      plan.route->endpoint == Endpoint::backup_get || !plan.recipe.basis.empty()) {
     return Kind::alone;
   }
   return plan.is_write || plan.route->endpoint == Endpoint::session_keepalive ? Kind::write
@@ -40,7 +40,9 @@ AnswerContext Connection::context_of(const Exchange& exchange) {
           exchange.is_http10,
           edge_.gateway().applied(),
           edge_.options().version,
-          edge_.scratch()};
+          edge_.scratch(),
+          &edge_.clients(),
+          edge_.now_ms()};
 }
 
 bool Connection::may_start(const Exchange& exchange) const noexcept {
@@ -86,6 +88,8 @@ void Connection::start(Exchange& exchange) {
     start_poll(exchange);
   } else if (plan.patch == PatchKind::merge) {
     start_patch(exchange);
+  } else if (!plan.recipe.basis.empty()) {
+    start_check(exchange);
   } else {
     if (auto* open = std::get_if<core::OpenSession>(&plan.request.op)) {
       open->secret = edge_.gateway().random_secret();
@@ -228,6 +232,15 @@ void Connection::on_reply(Exchange& exchange, core::Reply reply) {
     case Phase::poll_read:
       on_poll_read(exchange, std::move(reply));
       return;
+    case Phase::recipe_basis:
+      return on_basis(exchange, std::move(reply));
+    case Phase::recipe_checked:
+      if (const auto* result = std::get_if<core::RecipeResult>(&reply.result);
+          result != nullptr && result->answer.is_stale &&
+          exchange.attempts < edge_.options().patch_attempts_max) {
+        return start_check(exchange);
+      }
+      break;
     case Phase::stream_session:
       if (const auto* session = std::get_if<core::SessionView>(&reply.result)) {
         subscribe_stream(exchange, session->ttl_ms);
@@ -254,9 +267,7 @@ void Connection::on_reply(Exchange& exchange, core::Reply reply) {
       return answer_turn(exchange, std::move(reply));
     case Phase::poll_answer:
       // A change that does not concern what the client asks for is none.
-      if (const auto* result = std::get_if<core::RecipeResult>(&reply.result);
-          result != nullptr && reply.code == Code::ok && exchange.plan.known &&
-          exchange.plan.known == result->answer.etag && edge_.now_ms() < exchange.wait_until_ms) {
+      if (is_same_state(exchange, reply) && edge_.now_ms() < exchange.wait_until_ms) {
         wait_for_change(exchange, reply.revision);
         return;
       }
@@ -270,6 +281,7 @@ void Connection::on_reply(Exchange& exchange, core::Reply reply) {
     case Phase::done:
       break;
   }
+  note_client(exchange, reply);
   answer_reply(exchange.plan, reply, context_of(exchange), target_of(exchange));
   finish(exchange);
 }
@@ -303,7 +315,8 @@ void Connection::pop_answered() {
 void Connection::on_safety_deadline(Exchange& exchange) {
   drop_watch(exchange);
   const auto& plan = exchange.plan;
-  const bool is_unknown = plan.is_write && exchange.phase != Phase::patch_read;
+  const bool is_unknown =
+      plan.is_write && exchange.phase != Phase::patch_read && exchange.phase != Phase::recipe_basis;
   const Problem problem{is_unknown ? Code::outcome_unknown : Code::overloaded,
                         "the member has not answered in time",
                         {},
@@ -320,8 +333,11 @@ void Connection::on_safety_deadline(Exchange& exchange) {
 // ---- long polls
 
 void Connection::start_poll(Exchange& exchange) {
+  // A recipe's state is compared with what was there first: not all that changes below its node is
+  // a change of what this client sees. Who knows what changes mean looks at those instead.
   const auto& plan = exchange.plan;
-  if (plan.known || plan.known_any || plan.recipe.watches_answer) {
+  const auto* recipe = plan.route->recipe;
+  if (plan.known || plan.known_any || (recipe != nullptr && recipe->deltas == nullptr)) {
     exchange.phase = Phase::poll_read;
     auto request = template_of(exchange);
     request.op = exchange.plan.request.op;
@@ -341,16 +357,23 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
   } else if (const auto* children = std::get_if<core::ChildList>(&reply.result)) {
     is_same = plan.known_any || plan.known == children->stat.pzxid;
   } else if (const auto* recipe = std::get_if<core::RecipeResult>(&reply.result)) {
-    is_same = reply.code == Code::ok && (plan.known_any || plan.known == recipe->answer.etag ||
-                                         (plan.recipe.watches_answer && !plan.known));
-    if (is_same && plan.recipe.watches_answer) {
-      exchange.plan.filter.paths.assign(1, recipe->answer.watch);
+    const auto& seen = recipe->answer;
+    note_client(exchange, reply);
+    exchange.seen.emplace(reply.code, seen.etag);
+    if (plan.known || plan.known_any) {
+      is_same = reply.code == Code::ok && (plan.known_any || plan.known == seen.etag);
+    } else {
+      const auto changed = seen.changed ? seen.changed : seen.etag;
+      const bool is_state = reply.code == Code::ok || reply.code == Code::not_found;
+      is_same = is_state && (!plan.since || changed <= *plan.since);
+    }
+    if (is_same && plan.recipe.watches_answer && !seen.watch.empty()) {
+      exchange.plan.filter.paths.assign(1, seen.watch);
       exchange.plan.filter.depth = watch::Depth::node;
     }
   }
   if (is_same) {
-    const bool is_resumed = !plan.known && !plan.known_any && plan.since;
-    wait_for_change(exchange, is_resumed ? *plan.since : reply.revision);
+    wait_for_change(exchange, std::max(reply.revision, plan.since.value_or(Zxid())));
     return;
   }
   answer_reply(plan, reply, context_of(exchange), target_of(exchange));
@@ -453,8 +476,10 @@ void Connection::read_after_change(Exchange& exchange) {
 
 void Connection::end_poll(Exchange& exchange) {
   drop_watch(exchange);
-  answer_not_modified(exchange.plan, edge_.gateway().applied(), exchange.plan.known,
-                      context_of(exchange), target_of(exchange));
+  auto etag = exchange.plan.known;
+  if (!etag && exchange.seen && exchange.seen->second) etag = exchange.seen->second;
+  answer_not_modified(exchange.plan, edge_.gateway().applied(), etag, context_of(exchange),
+                      target_of(exchange));
   finish(exchange);
 }
 

@@ -16,6 +16,75 @@ std::string_view poll_name(const Plan& plan) { return plan.route->recipe->event;
 
 }  // namespace
 
+void Connection::note_client(Exchange& exchange, const core::Reply& reply) {
+  const auto& plan = exchange.plan;
+  if (plan.route->recipe == nullptr || plan.route->recipe->told == nullptr) return;
+  if (reply.code != Code::ok) return;
+  auto client = plan.route->recipe->told(plan, reply);
+  client.address = caller_.address;
+  client.seen_ms = edge_.now_ms();
+  auto entry = edge_.clients().note(plan.recipe.name, std::move(client));
+  if (exchange.stream) exchange.stream->client = std::move(entry);
+}
+
+// ---- a step that is checked here first, against what there is
+
+void Connection::start_check(Exchange& exchange) {
+  ++exchange.attempts;
+  exchange.phase = Phase::recipe_basis;
+  auto request = template_of(exchange);
+  const auto kind = std::get<core::RecipeStep>(exchange.plan.request.op).kind;
+  request.op = core::RecipeQuery{kind, exchange.plan.recipe.basis};
+  submit(exchange, std::move(request));
+}
+
+void Connection::on_basis(Exchange& exchange, core::Reply reply) {
+  auto& plan = exchange.plan;
+  if (reply.code != Code::ok) {
+    answer_reply(plan, reply, context_of(exchange), target_of(exchange));
+    finish(exchange);
+    return;
+  }
+  plan.route->recipe->check(plan, reply);
+  const auto& key = plan.request.idempotency_key;
+  if (!plan.recipe.refusal.empty() && key.empty()) {
+    core::Reply refused;
+    refused.code = Code::schema_refused;
+    refused.detail = plan.recipe.refusal;
+    refused.revision = reply.revision;
+    refused.result = core::RecipeResult{};
+    answer_reply(plan, refused, context_of(exchange), target_of(exchange));
+    finish(exchange);
+    return;
+  }
+  auto request = template_of(exchange);
+  request.fences = plan.request.fences;
+  if (!key.empty()) {
+    // As with merge patches: each attempt is remembered, so each has a key of its own.
+    request.idempotency_key = key;
+    if (exchange.attempts > 1) request.idempotency_key += '#' + std::to_string(exchange.attempts);
+    request.request_hash = plan.request.request_hash;
+  }
+  request.op = std::move(plan.request.op);
+  exchange.phase = Phase::recipe_checked;
+  submit(exchange, std::move(request));
+}
+
+// ---- long polls
+
+// Is there still what the client has, or what was there when it began to wait?
+bool Connection::is_same_state(const Exchange& exchange, const core::Reply& reply) const {
+  const auto* result = std::get_if<core::RecipeResult>(&reply.result);
+  if (result == nullptr) return false;
+  if (reply.code == Code::not_found) {
+    return exchange.seen && exchange.seen->first == Code::not_found;
+  }
+  if (reply.code != Code::ok || !result->answer.etag) return false;
+  if (exchange.plan.known) return exchange.plan.known == result->answer.etag;
+  return exchange.seen && exchange.seen->first == Code::ok &&
+         exchange.seen->second == result->answer.etag;
+}
+
 // ---- a step that waits: its ticket is watched, and looked at when it changes
 
 bool Connection::has_to_wait(const Exchange& exchange, const core::Reply& reply) {
@@ -216,27 +285,44 @@ bool Connection::concerns(const Exchange& exchange, const core::WatchEvent& even
   return !deltas.empty();
 }
 
-void Connection::on_state(Exchange& exchange, const core::Reply& reply) {
-  auto& stream = *exchange.stream;
+// Rendered once for all streams that show the same.
+SharedText Connection::state_text(const Exchange& exchange, const core::Reply& reply) {
   const auto& plan = exchange.plan;
-  stream.is_reading = false;
+  const auto& stream = *exchange.stream;
+  const bool is_shared = reply.code == Code::ok && plan.route->recipe->is_alike;
+  StateRenders::Key key;
+  if (is_shared) {
+    key.what = plan.route->path;
+    key.what.append(1, '\0').append(plan.recipe.name).append(1, '\0').append(stream.state);
+    key.revision = reply.revision;
+    key.form = stream.form;
+    if (auto text = edge_.state_renders().find(key)) return text;
+  }
   std::string json;
-  std::string state;
   if (reply.code == Code::ok) {
     RecipeBody body{200, "application/json", {}, json};
     plan.route->recipe->answer(plan, reply, body);
-    state = recipe_result(reply).answer.bytes;
   } else {
     append_problem(json, plan, reply, nullptr);
-    state = word_of(reply.code);
   }
+  const auto name = reply.code == Code::ok ? poll_name(plan) : word_of(reply.code);
+  auto text =
+      std::make_shared<const std::string>(render_state(name, reply.revision, json, stream.form));
+  if (is_shared) edge_.state_renders().put(std::move(key), text);
+  return text;
+}
+
+void Connection::on_state(Exchange& exchange, const core::Reply& reply) {
+  auto& stream = *exchange.stream;
+  stream.is_reading = false;
+  note_client(exchange, reply);
+  std::string state(reply.code == Code::ok ? recipe_result(reply).answer.bytes
+                                           : word_of(reply.code));
   if (!stream.has_state || stream.state != state) {
     stream.has_state = true;
     stream.state = std::move(state);
     stream.bookmarked = std::max(stream.bookmarked, reply.revision);
-    const auto name = reply.code == Code::ok ? poll_name(plan) : word_of(reply.code);
-    stream_text(
-        std::make_shared<const std::string>(render_state(name, reply.revision, json, stream.form)));
+    stream_text(state_text(exchange, reply));
     if (fd_ >= 0) write_some();
   }
   if (fd_ >= 0 && stream.state_due) want_state(exchange, stream.state_due);

@@ -261,6 +261,8 @@ void Edge::tick() {
 void Edge::scan() {
   next_scan_ms_ = now_ms_ + options_.scan_ms;
   renders_.clear();
+  state_renders_.clear();
+  clients_.trim(now_ms_);
   if (scratch_.capacity() > kMiB) std::string().swap(scratch_);
   // Backwards: a connection that closes is replaced by the last one, which was seen already.
   for (std::size_t i = connections_.size(); i-- > 0;) {

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "api/client_board.hpp"
 #include "api/exchange.hpp"
 #include "api/gateway.hpp"
 #include "api/http_options.hpp"
@@ -66,6 +67,8 @@ class Edge {
   [[nodiscard]] char* read_buffer() noexcept { return read_buffer_.get(); }
   [[nodiscard]] std::string& scratch() noexcept { return scratch_; }
   [[nodiscard]] RenderCache& renders() noexcept { return renders_; }
+  [[nodiscard]] StateRenders& state_renders() noexcept { return state_renders_; }
+  [[nodiscard]] ClientBoard& clients() noexcept { return clients_; }
   [[nodiscard]] std::unique_ptr<HttpParser> take_parser();
   void give_back(std::unique_ptr<HttpParser> parser);
   [[nodiscard]] Exchange* take_exchange();
@@ -104,6 +107,8 @@ class Edge {
   std::unique_ptr<char[]> read_buffer_;
   std::string scratch_;
   RenderCache renders_;
+  StateRenders state_renders_;
+  ClientBoard clients_;
   std::vector<std::unique_ptr<HttpParser>> parsers_;
   std::vector<std::unique_ptr<Exchange>> exchanges_;
   std::function<void()> earlier_;

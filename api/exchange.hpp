@@ -5,7 +5,9 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 
+#include "api/client_board.hpp"
 #include "api/plan.hpp"
 #include "api/watch_stream.hpp"
 
@@ -28,6 +30,7 @@ struct StreamState {
   bool is_reading = false;  // The state is being asked for.
   bool has_state = false;   // One was shown: the bytes of its answer are in `state`.
   std::string state;
+  ClientBoard::Entry client;  // On the board, as long as the stream is open.
 };
 
 // A recipe's request that waits (for a lock, a turn, an item).
@@ -54,6 +57,8 @@ struct Exchange {
     backup_asked,    // A backup waits until the store holds all of it ...
     backup,          // ... and runs.
     recipe_renew,    // What may be a renewal is tried as one.
+    recipe_basis,    // A step is checked against what there is ...
+    recipe_checked,  // ... and done.
     recipe_wait,     // A step waits for its turn ...
     recipe_poll,     // ... asks whether it has come ...
     recipe_give_up,  // ... or takes back what it asked for.
@@ -69,9 +74,10 @@ struct Exchange {
   std::int64_t deadline_ms = 0;  // When the edge answers by itself. Zero: never.
   std::int64_t wait_until_ms = 0;
   int attempts = 0;
-  bool has_begun = false;         // Of a backup: its head is out.
-  bool is_reading_piece = false;  // Of a backup.
-  std::string out;                // The answer, while earlier ones are not out.
+  std::optional<std::pair<Code, Zxid>> seen;  // Of a recipe's long poll: what it saw at first.
+  bool has_begun = false;                     // Of a backup: its head is out.
+  bool is_reading_piece = false;              // Of a backup.
+  std::string out;                            // The answer, while earlier ones are not out.
   std::unique_ptr<StreamState> stream;
   std::unique_ptr<RecipeWait> waiting;
   Exchange* next = nullptr;
@@ -85,6 +91,7 @@ struct Exchange {
     is_http10 = false;
     deadline_ms = wait_until_ms = 0;
     attempts = 0;
+    seen.reset();
     has_begun = is_reading_piece = false;
     out.clear();
     stream.reset();

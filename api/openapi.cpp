@@ -21,9 +21,11 @@ constexpr ParameterInfo kParameters[] = {
     {"address", "string", "Where the instance is; by default where the request comes from"},
     {"add", "integer", "Add this to a signed 64-bit decimal value"},
     {"as", "raw|json", "Overrides Accept"},
+    {"author", "string", "Who publishes; shown in the history"},
     {"at", "integer", "As it was at this revision, within what is retained"},
     {"block", "integer", "Take a block of so many ids"},
     {"break", "boolean", "Whoever holds it; for operators"},
+    {"comment", "string", "Why; shown in the history"},
     {"bytes", "integer", "The most bytes that the values of the subtree may have"},
     {"check", "string", "An active check: http://HOST:PORT/PATH or tcp://HOST:PORT"},
     {"consistency", "linearizable|leader|local", "Of the read; linearizable by default"},
@@ -31,10 +33,12 @@ constexpr ParameterInfo kParameters[] = {
     {"cursor", "string", "Of the page before; opaque"},
     {"depth", "string", "Levels below the node: 0, 1 (watches), N (walks), all"},
     {"dry_run", "boolean", "Only say what the cluster would come to"},
-    {"from", "integer", "After this revision"},
     {"healthy", "boolean", "Only instances whose checks pass and that are not in maintenance"},
+    {"from", "integer", "After this revision; of a difference: the older release"},
     {"id", "integer", "Of the new member; never used before"},
     {"initial", "boolean", "The present state first"},
+    {"instance", "string", "What the client calls itself; percentages are stable by it"},
+    {"label.", "string", "A label of the client, or of those that a gray value is for"},
     {"limit", "integer", "Entries of a page, 1 to 10,000; 1,000 by default"},
     {"lock_delay", "duration", "So long nobody else has it after a holder was lost"},
     {"lock_delay_ms", "integer", "The same in milliseconds"},
@@ -51,6 +55,7 @@ constexpr ParameterInfo kParameters[] = {
     {"permits", "integer", "The size of the semaphore"},
     {"peer", "string", "HOST:PORT, where the other members reach it"},
     {"port", "integer", "Where the instance listens"},
+    {"percent", "integer", "So many in a hundred instances, 0 to 100"},
     {"prefix", "string", "Names that start with it; of POST: what the digits follow"},
     {"prev", "boolean", "Events carry the value before"},
     {"reason", "string", "Why"},
@@ -68,7 +73,8 @@ constexpr ParameterInfo kParameters[] = {
     {"take", "integer", "Permits of a semaphore to take; 1 by default"},
     {"timeout", "duration", "How long the request may take; 10s by default"},
     {"to", "string", "The candidate that is to lead", "/v1/elections"},
-    {"to", "integer", "The member that is to lead; by default the one that has most of the log"},
+    {"to", "integer",
+     "The member that is to lead (by default the one that has most of the log), or a release"},
     {"ttl", "duration", "The node, or the session, ends when it is not renewed for so long"},
     {"ttl_ms", "integer", "The same in milliseconds"},
     {"value", "string", "What a candidate posts", "/v1/elections"},
@@ -113,7 +119,10 @@ void append_schema(std::string& out, std::string_view type) {
 void append_parameter(std::string& out, std::string_view name, std::string_view place,
                       bool is_required, std::string_view type, std::string_view summary) {
   JsonObject parameter(out);
-  parameter.text("name", name).text("in", place).boolean("required", is_required);
+  // "label." stands for all names that begin so.
+  const bool is_open = name.ends_with('.');
+  parameter.text("name", is_open ? std::string(name) + "NAME" : std::string(name));
+  parameter.text("in", place).boolean("required", is_required);
   parameter.text("description", summary);
   append_schema(parameter.name("schema"), type);
   parameter.close();
@@ -134,7 +143,11 @@ void append_header_parameters(std::string& out, const RouteSpec& route, bool& is
     if (route.path == "/v1/tree/{path}" && route.method != Method::post) {
       add("If-Match", "Only if the node's ETag is this one");
     }
-    if (route.endpoint == Endpoint::tree_put) add("If-None-Match", "* : create only");
+    const bool is_config = route.path.starts_with("/v1/config/");
+    if (is_config) add("If-Match", "Only if this is the present release (of a schema: its ETag)");
+    if (route.endpoint == Endpoint::tree_put || (is_config && route.method == Method::put)) {
+      add("If-None-Match", "* : create only");
+    }
   }
   if ((route.traits & trait_wait) != 0) {
     add("If-None-Match", "304 while the ETag is this one; with wait= a long poll");
@@ -217,6 +230,7 @@ void append_content(JsonObject& response, std::string& out, const RouteSpec& rou
   } else if (route.endpoint == Endpoint::walk_get) {
     add("application/x-ndjson");
   } else if (route.endpoint != Endpoint::watch_get) {
+    if (route.recipe != nullptr && (route.recipe->offers & offers_raw) != 0) add("*/*");
     add("application/json");
   }
   if (route.recipe != nullptr ? (route.recipe->offers & offers_event_stream) != 0

@@ -142,6 +142,8 @@ Problem plan_format(const RequestView& view, const Query& query, Plan& plan) {
     plan.format = *as == "raw" ? Format::raw : Format::json;
   } else if (const auto format = choose_format(view.headers.accept, offered)) {
     plan.format = *format;
+  } else if (plan.route->recipe != nullptr && (offered & offers_raw) != 0) {
+    plan.format = Format::raw;  // A value has a type of its own, whatever is asked for.
   } else if (plan.route->method == Method::get && (plan.route->traits & trait_local) == 0) {
     return {Code::not_acceptable,
             fmt::format("no form of this answer fits Accept: {}", view.headers.accept),

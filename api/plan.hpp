@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -70,6 +71,12 @@ struct Plan {
     std::optional<core::RecipeRenew> renewal;  // Tried first (see try_renewal).
     // A long poll waits for the node that the answer names, and not for all of plan.filter.
     bool watches_answer = false;
+    // A step that is checked here first (RecipeRoute::check): the query that is asked before it,
+    // what the step will be made of, and why it was refused.
+    std::string basis;
+    std::shared_ptr<void> draft;
+    std::string refusal;
+    std::string labels;  // Of the client, as a JSON object.
   };
   Recipe recipe;
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "api/recipes.hpp"
+#include "api/text.hpp"
 #include "coord/base/check.hpp"
 #include "coord/recipes/recipe.hpp"
 
@@ -10,6 +11,7 @@ namespace coord::api {
 
 std::vector<std::span<const RouteSpec>> recipe_routes() {
   return {
+      config_routes(),
       counter_routes(),
       election_routes(),
       lock_routes(),
@@ -45,6 +47,22 @@ void try_renewal(Plan& plan, recipes::Kind kind, std::string bytes) {
   // What is exactly once, or fenced, is decided by a step alone.
   if (!plan.request.idempotency_key.empty() || !plan.request.fences.empty()) return;
   plan.recipe.renewal = core::RecipeRenew{kind, std::move(bytes)};
+}
+
+Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after) {
+  Problem problem;
+  const auto& limits = in.options.requests;
+  limit = in.query.count("limit", problem).value_or(limits.list_limit_default);
+  if (problem) return problem;
+  if (limit == 0 || limit > limits.list_limit_max) {
+    return bad_request(fmt::format("limit must be 1 to {}", limits.list_limit_max));
+  }
+  const auto* text = in.query.find("cursor");
+  if (text == nullptr) return {};
+  auto cursor = decode_cursor(*text);
+  if (!cursor) return bad_request("this is not a cursor that a listing gave");
+  after = std::move(*cursor);
+  return {};
 }
 
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name) {

@@ -6,11 +6,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "api/client_board.hpp"
 #include "api/json.hpp"
 #include "api/plan.hpp"
 #include "api/plan_parts.hpp"
@@ -23,6 +25,12 @@ struct RecipeBody {
   std::string_view content_type = "application/json";
   std::string headers;  // Whole lines, each with its "\r\n".
   std::string& text;    // Empty at first.
+  // Instead of the text: bytes that lie in the reply, and the type they are served with.
+  std::optional<std::string_view> raw = {};
+  std::string raw_type = {};
+  bool is_volatile = false;  // It shows more than the state: no ETag.
+  const ClientBoard* clients = nullptr;
+  std::int64_t now_ms = 0;  // Of the board's clock.
 };
 
 // What a change means to whoever watches a recipe.
@@ -46,6 +54,15 @@ struct RecipeRoute {
   // again, and a long poll ends only when it is something. Null: any change means the whole state.
   void (*deltas)(const Plan& plan, const core::WatchEvent& event,
                  std::vector<Delta>& out) = nullptr;
+  // Of a stream: the answer is made of the reply alone, so that all who see the same share one
+  // text.
+  bool is_alike = false;
+  // Of a step that must be checked here against what there is: the answer to plan.recipe.basis.
+  // Sets plan.request.op anew; with `plan.recipe.refusal` it is done only for the memory of its
+  // Idempotency-Key.
+  void (*check)(Plan& plan, const core::Reply& basis) = nullptr;
+  // What the board notes of whoever got this answer. Null: nothing.
+  SeenClient (*told)(const Plan& plan, const core::Reply& reply) = nullptr;
 };
 
 // The routes of every recipe.
@@ -62,6 +79,8 @@ void set_query(Plan& plan, recipes::Kind kind, std::string bytes);
 void set_renewal(Plan& plan, recipes::Kind kind, std::string bytes);
 // The request may be a renewal: that is tried first, and a step only when it is not_found.
 void try_renewal(Plan& plan, recipes::Kind kind, std::string bytes);
+// limit= and cursor=. Routes with trait_list have them.
+[[nodiscard]] Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after);
 // Watches the recipe's own node and all below it: for long polls and streams of a GET.
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name);
 // Watches all of the kind.

@@ -7,6 +7,7 @@
 
 namespace coord::api {
 
+[[nodiscard]] std::span<const RouteSpec> config_routes() noexcept;
 [[nodiscard]] std::span<const RouteSpec> counter_routes() noexcept;
 [[nodiscard]] std::span<const RouteSpec> service_routes() noexcept;
 [[nodiscard]] std::span<const RouteSpec> election_routes() noexcept;

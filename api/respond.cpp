@@ -89,7 +89,8 @@ void append_head(std::string& out, const Plan& plan, int status, const AnswerCon
     header(out, "Access-Control-Allow-Origin", plan.origin);
     out +=
         "Access-Control-Expose-Headers: Coord-Revision, Coord-Consistency, Coord-Staleness-Ms, "
-        "Coord-Stat, Coord-Session, Coord-Fence, Coord-Cursor, ETag, Location, Retry-After\r\n"
+        "Coord-Stat, Coord-Session, Coord-Fence, Coord-Cursor, Coord-Release, Coord-Gray, ETag, "
+        "Location, Retry-After\r\n"
         "Vary: Origin\r\n";
   }
 }
@@ -213,6 +214,10 @@ std::string_view title_of(Code code) noexcept {
       return "The session has ended";
     case Code::bad_version:
       return "The node has another version";
+    case Code::release_trimmed:
+      return "The release is not kept any more";
+    case Code::schema_refused:
+      return "The value does not fit the schema";
     case Code::too_large:
       return "A limit is exceeded";
     case Code::unsupported_media_type:
@@ -281,6 +286,10 @@ void answer_error(const Plan& plan, const core::Reply& reply, const Problem* pro
   append_read_headers(out, plan, reply);
   if (problem != nullptr && !problem->allow.empty()) header(out, "Allow", problem->allow);
   if (reply.present && status == 412) append_etag(out, reply.present->mzxid);
+  const auto* recipe = std::get_if<core::RecipeResult>(&reply.result);
+  if (recipe != nullptr && status == 412 && recipe->answer.etag) {
+    append_etag(out, recipe->answer.etag);
+  }
   if (status == 401) out += "WWW-Authenticate: Basic realm=\"coord\", charset=\"UTF-8\"\r\n";
   if (status == 503 || status == 429) out += "Retry-After: 1\r\n";
   if (plan.route != nullptr && (plan.route->traits & trait_wait) != 0) out += "Vary: Accept\r\n";
@@ -548,14 +557,18 @@ void answer_recipe(const Plan& plan, const core::Reply& reply, const AnswerConte
     return;
   }
   RecipeBody body{200, "application/json", {}, context.scratch};
+  body.clients = context.clients;
+  body.now_ms = context.now_ms;
   plan.route->recipe->answer(plan, reply, body);
   append_head(out, plan, body.status, context);
   append_read_headers(out, plan, reply);
-  if (etag) append_etag(out, etag);
+  if (etag && !body.is_volatile) append_etag(out, etag);
   if ((plan.route->traits & trait_wait) != 0) out += "Vary: Accept\r\n";
   out += body.headers;
   if (body.status == 204) {
     out += "X-Content-Type-Options: nosniff\r\n\r\n";
+  } else if (body.raw) {
+    finish(out, plan, body.raw_type, *body.raw);
   } else if (body.content_type == "application/json") {
     finish_json(out, plan, context.scratch);
   } else {

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "api/client_board.hpp"
 #include "api/plan.hpp"
 #include "coord/core/request.hpp"
 
@@ -17,6 +18,8 @@ struct AnswerContext {
   Zxid applied;              // For answers that never reached the member.
   std::string_view version;  // Of this build.
   std::string& scratch;      // Empty; a body is put together here.
+  const ClientBoard* clients = nullptr;
+  std::int64_t now_ms = 0;
 };
 
 // The whole answer to a reply, an error too.

@@ -176,6 +176,9 @@ RouteMatch match_route(Method method, std::string_view path) {
 
 bool takes_parameter(const RouteSpec& route, std::string_view name) noexcept {
   if (has(route.query, name)) return true;
+  // "label." stands for all names that begin so.
+  const auto dot = name.find('.');
+  if (dot != std::string_view::npos && has(route.query, name.substr(0, dot + 1))) return true;
   if ((route.traits & trait_read) != 0 && has(kReadNames, name)) return true;
   if ((route.traits & trait_list) != 0 && has(kListNames, name)) return true;
   if ((route.traits & trait_wait) != 0 && has(kWaitNames, name)) return true;

@@ -130,6 +130,27 @@ SharedText RenderCache::get(const core::WatchEvent& event, const StreamForm& for
   return text;
 }
 
+SharedText StateRenders::find(const Key& key) const {
+  for (const auto& [known, text] : entries_) {
+    if (known == key) return text;
+  }
+  return nullptr;
+}
+
+void StateRenders::put(Key key, SharedText text) {
+  if (entries_.size() < kEntriesMax) {
+    entries_.emplace_back(std::move(key), std::move(text));
+    return;
+  }
+  entries_[next_] = {std::move(key), std::move(text)};
+  next_ = (next_ + 1) % kEntriesMax;
+}
+
+void StateRenders::clear() {
+  entries_.clear();
+  next_ = 0;
+}
+
 void RenderCache::clear() {
   entries_.clear();
   batch_.reset();

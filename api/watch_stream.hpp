@@ -9,6 +9,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "api/negotiate.hpp"
@@ -38,6 +39,27 @@ using SharedText = std::shared_ptr<const std::string>;
 [[nodiscard]] std::string render_deltas(std::span<const Delta> deltas, Zxid revision,
                                         const StreamForm& form);
 // Something that means nothing. Empty for NDJSON, which has no comments.
+
+// The last few states that were rendered: streams that show the same share one text.
+class StateRenders {
+ public:
+  struct Key {
+    std::string what;  // Route, name and state.
+    Zxid revision;
+    StreamForm form;
+    friend bool operator==(const Key&, const Key&) = default;
+  };
+  // Null if it was not rendered lately.
+  [[nodiscard]] SharedText find(const Key& key) const;
+  void put(Key key, SharedText text);
+  void clear();
+
+ private:
+  static constexpr std::size_t kEntriesMax = 8;
+  std::vector<std::pair<Key, SharedText>> entries_;
+  std::size_t next_ = 0;
+};
+
 [[nodiscard]] std::string render_comment(const StreamForm& form);
 // An event named by the code, and the end of the stream.
 [[nodiscard]] std::string render_end(const core::WatchState& state, const StreamForm& form);

@@ -60,6 +60,7 @@ extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verb
 extern const Verb kService;                                              // verbs_service.cpp
 extern const Verb kLock, kElect;                                         // verbs_lock.cpp
 extern const Verb kCluster;                                              // verbs_cluster.cpp
+extern const Verb kConfig;                                               // verbs_config.cpp
 
 // The value of an argument: "-" is stdin, "@file" a file, "@@x" the text "@x", else the text.
 [[nodiscard]] Outcome<std::string> read_value(const std::string& argument);

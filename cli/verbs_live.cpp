@@ -1,19 +1,13 @@
 // watch and session: the verbs that stay.
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/mman.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
-#include <cerrno>
-#include <csignal>
-#include <cstring>
 #include <memory>
 
 #include "cli/interrupt.hpp"
+#include "cli/run_command.hpp"
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
 #include "cli/watcher.hpp"
@@ -21,69 +15,16 @@
 namespace coord::cli {
 namespace {
 
-// Longer environment strings are refused by execve (MAX_ARG_STRLEN is 128 KiB).
-constexpr std::size_t kEnvironmentValueMax = 120 * 1024;
-
-// The child's standard input: the value's bytes, of any size and kind.
-int open_value(const std::string& bytes) {
-  const int fd = ::memfd_create("coord-value", MFD_CLOEXEC);
-  if (fd < 0) return -1;
-  std::size_t done = 0;
-  while (done < bytes.size()) {
-    const auto written = ::write(fd, bytes.data() + done, bytes.size() - done);
-    if (written <= 0) break;
-    done += static_cast<std::size_t>(written);
-  }
-  ::lseek(fd, 0, SEEK_SET);
-  return fd;
-}
-
-std::vector<std::string> environment_of(const Json& event, const std::string& value) {
-  std::vector<std::string> out;
-  for (char** entry = environ; *entry != nullptr; ++entry) {
-    const std::string_view text = *entry;
-    const std::string_view name = text.substr(0, text.find('='));
-    const bool is_ours = name == "COORD_PATH" || name == "COORD_TYPE" || name == "COORD_REVISION" ||
-                         name == "COORD_VALUE" || name == "COORD_ENCODING";
-    if (!is_ours) out.emplace_back(text);
-  }
-  const std::string path = event.value("path", "");
-  out.push_back("COORD_PATH=" + path);
-  out.push_back("COORD_TYPE=" + event.value("type", ""));
-  out.push_back("COORD_REVISION=" + text_of(event, "revision"));
-  const bool is_binary = value.find('\0') != std::string::npos;
-  const std::string text = is_binary ? base64_encoded(value) : value;
-  if (text.size() <= kEnvironmentValueMax) {
-    out.push_back("COORD_VALUE=" + text);
-    out.push_back(std::string("COORD_ENCODING=") + (is_binary ? "base64" : "utf8"));
-  }
-  return out;
-}
-
-// Runs `command` by the shell and waits for it; its exit status, or -1 if it did not run.
-int run_command(const std::string& command, const Json& event) {
+// Runs `command` for an event; its exit status, or -1 if it did not run.
+int run_for(const std::string& command, const Json& event) {
   const std::string value = value_bytes_of(event);
-  std::vector<std::string> environment = environment_of(event, value);
-  std::vector<char*> pointers;
-  for (std::string& entry : environment) pointers.push_back(entry.data());
-  pointers.push_back(nullptr);
-  const int input = open_value(value);
-  const pid_t child = ::fork();
-  if (child == 0) {
-    // Only calls that are safe after fork.
-    if (input >= 0) ::dup2(input, STDIN_FILENO);
-    ::signal(SIGINT, SIG_DFL);
-    ::signal(SIGTERM, SIG_DFL);
-    const char* arguments[] = {"sh", "-c", command.c_str(), nullptr};
-    ::execve("/bin/sh", const_cast<char* const*>(arguments), pointers.data());
-    ::_exit(127);
-  }
-  if (input >= 0) ::close(input);
-  if (child < 0) return -1;
-  int status = 0;
-  while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
-  }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+  const bool is_binary = value.find('\0') != std::string::npos;
+  const Variables variables = {{"COORD_PATH", event.value("path", "")},
+                               {"COORD_TYPE", event.value("type", "")},
+                               {"COORD_REVISION", text_of(event, "revision")},
+                               {"COORD_VALUE", is_binary ? base64_encoded(value) : value},
+                               {"COORD_ENCODING", is_binary ? "base64" : "utf8"}};
+  return run_command(command, variables, value);
 }
 
 struct WatchArgs {
@@ -135,7 +76,7 @@ Outcome<void> watch(const Context& context, const WatchArgs& args) {
     if (args.command.empty()) {
       print_event(context.print, event, args.with_values);
       is_written = context.print.flush();
-    } else if (const int status = run_command(args.command, event); status != 0) {
+    } else if (const int status = run_for(args.command, event); status != 0) {
       context.print.note(fmt::format("note: the command for {} at revision {} exited with {}",
                                      text_of(event, "path"), text_of(event, "revision"), status));
     }

@@ -8,7 +8,9 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "coord/base/blob.hpp"
 #include "coord/base/code.hpp"
 #include "coord/base/ids.hpp"
 
@@ -39,9 +41,16 @@ struct Answer {
   // With a code that is not ok: the step's changes stand all the same (a ticket has left the queue,
   // and its owner is told that the lock is held by others).
   bool is_done = false;
+  // Refused because what the edge has checked is not there any more as it was: to be checked again.
+  bool is_stale = false;
   std::string bytes;  // The recipe's own.
   // Of a view: the revision of the last change of what it shows, or a checksum of that; zero: none.
   Zxid etag;
+  // Of a view whose etag is no revision: the revision of the last change of it, perhaps of one that
+  // the caller does not see. Also when there is nothing to show any more.
+  Zxid changed;
+  // Large values that the answer speaks of, shared with the tree.
+  std::vector<Blob> values;
 
   // A request that has to wait: on changes of the node `watch` (and of its children, with
   // `watches_children`). Then `poll` is asked: a view, or a step with `poll_is_step`. When the time

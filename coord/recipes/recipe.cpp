@@ -6,6 +6,7 @@
 
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
+#include "coord/recipes/config.hpp"
 #include "coord/recipes/counter.hpp"
 #include "coord/recipes/service.hpp"
 #include "coord/recipes/election.hpp"
@@ -40,6 +41,7 @@ constexpr std::array kRecipes = {
            lock::deadline, lock::due, lock::holds},
     Recipe{Kind::election, "elections", election::is_step, election::is_query, election::run,
            election::view, election::settle, nullptr, nullptr, election::holds},
+    Recipe{Kind::config, "config", config::is_step, config::is_query, config::run, config::view},
 };
 
 const Recipe* find(Kind kind) noexcept {
@@ -55,8 +57,12 @@ void encode(const Answer& answer, Writer& out) {
   out.u8(static_cast<std::uint8_t>(answer.code));
   out.bytes(answer.detail);
   out.boolean(answer.is_done);
+  out.boolean(answer.is_stale);
   out.bytes(answer.bytes);
   out.id(answer.etag);
+  out.id(answer.changed);
+  out.varint(answer.values.size());
+  for (const auto& value : answer.values) out.blob(value);
   out.boolean(answer.is_waiting);
   out.boolean(answer.watches_children);
   out.boolean(answer.poll_is_step);
@@ -76,8 +82,11 @@ Answer decode_answer(Reader& in) {
   answer.code = code.value_or(Code::ok);
   answer.detail = in.bytes();
   answer.is_done = in.boolean();
+  answer.is_stale = in.boolean();
   answer.bytes = in.bytes();
   answer.etag = in.id<Zxid>();
+  answer.changed = in.id<Zxid>();
+  for (auto left = in.count(); left > 0; --left) answer.values.push_back(in.blob());
   answer.is_waiting = in.boolean();
   answer.watches_children = in.boolean();
   answer.poll_is_step = in.boolean();
