@@ -16,6 +16,7 @@ struct ParameterInfo {
 };
 
 constexpr ParameterInfo kParameters[] = {
+    {"acls", "boolean", "With the ACLs"},
     {"add", "integer", "Add this to a signed 64-bit decimal value"},
     {"as", "raw|json", "Overrides Accept"},
     {"at", "integer", "As it was at this revision, within what is retained"},
@@ -42,6 +43,7 @@ constexpr ParameterInfo kParameters[] = {
     {"replaces", "integer", "The member that goes when this one is promoted"},
     {"role", "voter|observer|standby", "Of a member; a standby becomes a voter by itself"},
     {"since", "integer", "Changes after this revision; from now on by default"},
+    {"source", "string", "Where the import comes from, in words"},
     {"stat", "boolean", "With the stat of each child"},
     {"system", "boolean", "With /.coord and /zookeeper"},
     {"timeout", "duration", "How long the request may take; 10s by default"},
@@ -147,6 +149,7 @@ std::string_view success_of(const RouteSpec& route) noexcept {
     case Endpoint::session_open:
       return "201";
     case Endpoint::tree_delete:
+    case Endpoint::import_finish:
     case Endpoint::quota_delete:
     case Endpoint::session_delete:
     case Endpoint::transfer_post:
@@ -222,7 +225,10 @@ void append_operation(std::string& out, const RouteSpec& route) {
     const bool is_raw =
         route.endpoint == Endpoint::tree_put || route.endpoint == Endpoint::tree_post;
     std::string& body = operation.name("requestBody");
-    body += is_raw ? "{\"content\":{\"*/*\":{}}}" : "{\"content\":{\"application/json\":{}}}";
+    const bool is_lines = route.endpoint == Endpoint::import_nodes;
+    body += is_raw     ? "{\"content\":{\"*/*\":{}}}"
+            : is_lines ? "{\"content\":{\"application/x-ndjson\":{}}}"
+                       : "{\"content\":{\"application/json\":{}}}";
   }
   append_responses(operation.name("responses"), route);
   operation.close();

@@ -45,7 +45,8 @@ struct SetMember {
 };
 
 using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
-                             CloseSession, ExpireSessions, Reap, Bootstrap, SetMember>;
+                             CloseSession, ExpireSessions, Reap, Bootstrap, SetMember, BeginImport,
+                             ImportNodes, FinishImport>;
 
 inline constexpr std::uint8_t kCommandVersion = 1;
 

@@ -478,6 +478,9 @@ void Model::run(const core::Command& command, ModelEntry& entry) {
                         },
                         [](const core::Bootstrap&) {}, [](const core::SetMember&) {},
                         [&](const core::SetQuota&) { COORD_CHECK(false, "no client sets quotas"); },
+                        [&](const core::BeginImport&) { COORD_CHECK(false, "nobody imports"); },
+                        [&](const core::ImportNodes&) { COORD_CHECK(false, "nobody imports"); },
+                        [&](const core::FinishImport&) { COORD_CHECK(false, "nobody imports"); },
                         [&](const auto& op) {
                           if (command.session && !sessions_.contains(command.session)) {
                             outcome = refused(Code::session_expired);
