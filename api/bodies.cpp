@@ -11,7 +11,7 @@ namespace coord::api {
 namespace {
 
 Problem parse_compare(const Json& json, std::size_t index, core::Compare& out) {
-  Fields fields(json, fmt::format("compare[{}]", index));
+  JsonFields fields(json, fmt::format("compare[{}]", index));
   if (const auto fence = fields.text("fence")) {
     std::vector<core::Fence> fences;
     if (!parse_fences(*fence, 1, fences) || fences.empty()) {
@@ -34,7 +34,7 @@ Problem parse_compare(const Json& json, std::size_t index, core::Compare& out) {
   return fields.finish({"path", "exists", "mzxid", "version", "value", "encoding"});
 }
 
-Problem parse_create(Fields& fields, core::TxnOp& out) {
+Problem parse_create(JsonFields& fields, core::TxnOp& out) {
   core::Create create;
   create.is_sequential = fields.boolean("sequential").value_or(false);
   create.path = fields.path(create.is_sequential);
@@ -59,7 +59,7 @@ Problem parse_create(Fields& fields, core::TxnOp& out) {
 }
 
 Problem parse_op(const Json& json, std::string where, core::TxnOp& out, std::string_view& name) {
-  Fields fields(json, where);
+  JsonFields fields(json, where);
   const auto op = fields.text("op").value_or("");
   if (op == "get") {
     name = "get";
@@ -162,7 +162,7 @@ Problem parse_txn(std::string_view body, const HttpOptions& options, Plan& plan)
   if (trim(body).empty()) return bad("a transaction is a JSON object with compare, then, else");
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
-  Fields fields(root, "the transaction");
+  JsonFields fields(root, "the transaction");
   if (auto problem = fields.finish({"compare", "then", "else"})) return problem;
   core::Txn txn;
   if (const auto at = root.find("compare"); at != root.end()) {
@@ -193,7 +193,7 @@ Problem parse_txn(std::string_view body, const HttpOptions& options, Plan& plan)
 Problem parse_session(std::string_view body, core::OpenSession& out) {
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
-  Fields fields(root, "the body");
+  JsonFields fields(root, "the body");
   if (const auto ttl = fields.duration("ttl", "ttl_ms")) out.ttl_ms = *ttl;
   if (auto name = fields.text("name")) out.name = std::move(*name);
   return fields.finish({"ttl", "ttl_ms", "name"});
@@ -213,7 +213,7 @@ Problem parse_acl(std::string_view body, znode::Acl& out) {
 Problem parse_quota(std::string_view body, core::SetQuota& out) {
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
-  Fields fields(root, "the quota");
+  JsonFields fields(root, "the quota");
   for (auto [name, bound] : {std::pair{"nodes", &out.nodes_max}, {"bytes", &out.bytes_max}}) {
     const auto at = root.find(name);
     if (at != root.end() && at->is_null()) continue;
@@ -225,7 +225,7 @@ Problem parse_quota(std::string_view body, core::SetQuota& out) {
 Problem parse_member(std::string_view body, MemberFields& out) {
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
-  Fields fields(root, "the body");
+  JsonFields fields(root, "the body");
   out.id = fields.count("id");
   out.peer = fields.text("peer").value_or("");
   out.role = fields.text("role").value_or("");

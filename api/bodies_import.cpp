@@ -5,7 +5,7 @@
 namespace coord::api {
 namespace {
 
-std::int32_t take_version(Fields& fields, std::string_view name, const std::string& where) {
+std::int32_t take_version(JsonFields& fields, std::string_view name, const std::string& where) {
   const auto version = fields.whole(name).value_or(0);
   if (version < INT32_MIN || version > INT32_MAX) {
     fields.fail(fmt::format("{}: \"{}\" is out of range", where, name));
@@ -15,7 +15,7 @@ std::int32_t take_version(Fields& fields, std::string_view name, const std::stri
 }
 
 Problem parse_node(const Json& json, const std::string& where, core::ImportedNode& out) {
-  Fields fields(json, where);
+  JsonFields fields(json, where);
   out.path = fields.path();
   out.is_deleted = fields.boolean("deleted").value_or(false);
   if (out.is_deleted) return fields.finish({"path", "deleted"});

@@ -63,7 +63,7 @@ Problem parse_acl_list(const Json& list, znode::Acl& out) {
   }};
   constexpr std::string_view kLetters = "rwcda";
   for (std::size_t i = 0; i < list.size(); ++i) {
-    Fields fields(list[i], fmt::format("entry {}", i));
+    JsonFields fields(list[i], fmt::format("entry {}", i));
     znode::AclEntry entry;
     entry.scheme = fields.text("scheme").value_or("");
     entry.id = fields.text("id").value_or("");

@@ -1,5 +1,5 @@
-// Fields: the JSON that clients send, taken field by field, so that what is wrong is named and what
-// is unknown is refused. The inside of bodies.hpp; nlohmann/json, bounded in depth.
+// JsonFields: the JSON that clients send, taken field by field, so that what is wrong is named and
+// what is unknown is refused. The inside of bodies.hpp; nlohmann/json, bounded in depth.
 #pragma once
 
 #include <fmt/format.h>
@@ -28,9 +28,9 @@ using Json = nlohmann::json;
 [[nodiscard]] Problem parse_acl_list(const Json& list, znode::Acl& out);
 
 // Takes the fields of one JSON object, by name; what is left over at the end is unknown.
-class Fields {
+class JsonFields {
  public:
-  Fields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
+  JsonFields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
     if (!object.is_object()) fail(fmt::format("{} must be an object", where_));
   }
 

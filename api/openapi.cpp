@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "api/json.hpp"
+#include "api/recipe_route.hpp"
 #include "api/route_table.hpp"
 
 namespace coord::api {
@@ -20,6 +21,7 @@ constexpr ParameterInfo kParameters[] = {
     {"add", "integer", "Add this to a signed 64-bit decimal value"},
     {"as", "raw|json", "Overrides Accept"},
     {"at", "integer", "As it was at this revision, within what is retained"},
+    {"block", "integer", "Take a block of so many ids"},
     {"bytes", "integer", "The most bytes that the values of the subtree may have"},
     {"consistency", "linearizable|leader|local", "Of the read; linearizable by default"},
     {"cursor", "string", "Of the page before; opaque"},
@@ -120,17 +122,23 @@ void append_header_parameters(std::string& out, const RouteSpec& route, bool& is
   }
 }
 
+std::string_view summary_of_argument(const RouteSpec& route, std::string_view name) noexcept {
+  if (name == "path") return "The node's path, without the leading slash; may be empty";
+  if (route.path.starts_with("/v1/cluster")) return "The member's id";
+  if (route.path.starts_with("/v1/sessions")) return "The id, the whole token, or `mine`";
+  if (name == "ticket" || name == "candidate") return "Its id, or `mine`";
+  return "[A-Za-z0-9._-]{1,255}";
+}
+
 void append_parameters(std::string& out, const RouteSpec& route) {
   out += '[';
   bool is_first = true;
-  if (const auto brace = route.path.find('{'); brace != std::string_view::npos) {
-    const auto name = route.path.substr(brace + 1, route.path.find('}') - brace - 1);
-    append_parameter(out, name, "path", true, "string",
-                     name == "path" ? "The node's path, without the leading slash; may be empty"
-                     : route.path.starts_with("/v1/cluster")
-                         ? "The member's id"
-                         : "The id, the whole token, or `mine`");
+  for (auto brace = route.path.find('{'); brace != std::string_view::npos;
+       brace = route.path.find('{', brace + 1)) {
+    const auto name = route.path.substr(brace + 1, route.path.find('}', brace) - brace - 1);
+    if (!is_first) out += ',';
     is_first = false;
+    append_parameter(out, name, "path", true, "string", summary_of_argument(route, name));
   }
   for (const auto name : parameters_of(route)) {
     if (!is_first) out += ',';
@@ -144,6 +152,7 @@ void append_parameters(std::string& out, const RouteSpec& route) {
 }
 
 std::string_view success_of(const RouteSpec& route) noexcept {
+  if (route.recipe != nullptr) return route.recipe->success;
   switch (route.endpoint) {
     case Endpoint::tree_post:
     case Endpoint::session_open:
@@ -187,7 +196,10 @@ void append_content(JsonObject& response, std::string& out, const RouteSpec& rou
   } else if (route.endpoint != Endpoint::watch_get) {
     add("application/json");
   }
-  if ((route.traits & (trait_wait | trait_stream)) != 0) add("text/event-stream");
+  if (route.recipe != nullptr ? (route.recipe->offers & offers_event_stream) != 0
+                              : (route.traits & (trait_wait | trait_stream)) != 0) {
+    add("text/event-stream");
+  }
   if ((route.traits & trait_stream) != 0) add("application/x-ndjson");
   out += '}';
 }
@@ -226,7 +238,8 @@ void append_operation(std::string& out, const RouteSpec& route) {
         route.endpoint == Endpoint::tree_put || route.endpoint == Endpoint::tree_post;
     std::string& body = operation.name("requestBody");
     const bool is_lines = route.endpoint == Endpoint::import_nodes;
-    body += is_raw     ? "{\"content\":{\"*/*\":{}}}"
+    const bool is_any = is_raw || (route.recipe != nullptr && route.recipe->body_type == "*/*");
+    body += is_any     ? "{\"content\":{\"*/*\":{}}}"
             : is_lines ? "{\"content\":{\"application/x-ndjson\":{}}}"
                        : "{\"content\":{\"application/json\":{}}}";
   }

@@ -4,6 +4,7 @@
 
 #include "api/bodies.hpp"
 #include "api/plan_parts.hpp"
+#include "api/recipe_route.hpp"
 #include "znode/path.hpp"
 
 namespace coord::api {
@@ -501,6 +502,8 @@ Problem plan_endpoint(const PlanInput& in, Plan& plan) {
     case Endpoint::member_repair:
     case Endpoint::transfer_post:
       return plan_cluster(in, plan);
+    case Endpoint::recipe:
+      return plan.route->recipe->plan(in, plan);
     case Endpoint::livez:
     case Endpoint::readyz:
     case Endpoint::metrics:

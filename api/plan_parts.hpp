@@ -1,6 +1,7 @@
 // The inside of plan_request(): the query, and one builder for each endpoint.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -34,6 +35,7 @@ struct PlanInput {
   const HttpOptions& options;
   const Query& query;
   std::string_view argument;  // What stands for "{path}" or "{id}", decoded.
+  std::array<std::string_view, kRouteArgumentsMax> arguments;  // All of them.
 };
 
 [[nodiscard]] Problem bad_request(std::string detail);

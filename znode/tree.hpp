@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -169,6 +170,10 @@ class Tree {
   // Undoes everything since begin(): nodes, stats, counters, quotas, digest.
   void rollback();
   [[nodiscard]] bool is_open() const noexcept;
+  // From here on the open transaction acts as the service itself (see Stamp::is_service).
+  void act_as_service() noexcept;
+  // What the open transaction has changed so far, in order. Valid until the next mutation.
+  [[nodiscard]] std::span<const Change> pending_changes() const noexcept;
 
   // Subtrees that only transactions with `is_import` may write: core says which, it is no state of
   // the tree. What is the service's own stays open, and ephemerals go with their session.

@@ -44,9 +44,15 @@ struct SetMember {
   friend bool operator==(const SetMember&, const SetMember&) = default;
 };
 
+// Proposed by a leader for nodes of recipes that have something due; apply() looks again.
+struct RecipesDue {
+  std::vector<std::string> paths;
+  friend bool operator==(const RecipesDue&, const RecipesDue&) = default;
+};
+
 using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
-                             CloseSession, ExpireSessions, Reap, Bootstrap, SetMember, BeginImport,
-                             ImportNodes, FinishImport>;
+                             CloseSession, ExpireSessions, Reap, Bootstrap, SetMember, RecipeStep,
+                             RecipesDue, BeginImport, ImportNodes, FinishImport>;
 
 inline constexpr std::uint8_t kCommandVersion = 1;
 

@@ -4,6 +4,7 @@
 
 #include "coord/base/check.hpp"
 #include "coord/base/overloaded.hpp"
+#include "coord/recipes/recipe.hpp"
 #include "znode/path.hpp"
 
 namespace coord::core {
@@ -131,6 +132,15 @@ void serve(const Request& request, const StateMachine& state, Reply& reply) {
             reply.result = QuotaView{quota->quota.nodes_max, quota->quota.bytes_max, quota->nodes,
                                      quota->bytes};
           },
+          [&](const RecipeQuery& op) {
+            const recipes::Look look{state.tree(), state.sessions(), state.applied(),
+                                     state.service_ms(), request.identities};
+            RecipeResult result;
+            result.answer = recipes::view(op.kind, op.bytes, look);
+            reply.code = result.answer.code;
+            reply.detail = result.answer.detail;
+            reply.result = std::move(result);
+          },
           [](const auto&) { COORD_CHECK(false, "not a read of the tree"); }},
       request.op);
 }
@@ -150,30 +160,40 @@ std::vector<NamedPath> paths_of(const Operation& op) {
                           }},
                txn_op);
   };
-  std::visit(
-      Overloaded{[&](const Create& o) {
-                   paths.push_back({o.path, o.is_sequential});
-                 },
-                 [&](const Txn& o) {
-                   for (const auto& compare : o.compare) {
-                     if (!compare.fence) paths.push_back({compare.path, false});
-                   }
-                   for (const auto& txn_op : o.then) of_txn_op(txn_op);
-                   for (const auto& txn_op : o.otherwise) of_txn_op(txn_op);
-                 },
-                 [&](const ImportNodes& o) {
-                   paths.push_back({o.path, false});
-                   for (const auto& node : o.nodes) paths.push_back({node.path, false});
-                 },
-                 [](const OpenSession&) {}, [](const CloseSession&) {}, [](const Keepalive&) {},
-                 [](const GetChanges&) {}, [](const GetSession&) {}, [](const ListSessions&) {},
-                 [](const GetStatus&) {}, [](const GetCluster&) {}, [](const PrepareBackup&) {},
-                 [](const RepairMember&) {}, [](const AddMember&) {}, [](const ChangeMember&) {},
-                 [](const RemoveMember&) {}, [](const TransferLeader&) {},
-                 [&](const auto& o) {
-                   paths.push_back({o.path, false});
-                 }},
-      op);
+  std::visit(Overloaded{[&](const Create& o) {
+                          paths.push_back({o.path, o.is_sequential});
+                        },
+                        [&](const Txn& o) {
+                          for (const auto& compare : o.compare) {
+                            if (!compare.fence) paths.push_back({compare.path, false});
+                          }
+                          for (const auto& txn_op : o.then) of_txn_op(txn_op);
+                          for (const auto& txn_op : o.otherwise) of_txn_op(txn_op);
+                        },
+                        [&](const ImportNodes& o) {
+                          paths.push_back({o.path, false});
+                          for (const auto& node : o.nodes) paths.push_back({node.path, false});
+                        },
+                        [](const OpenSession&) {},
+                        [](const CloseSession&) {},
+                        [](const Keepalive&) {},
+                        [](const GetChanges&) {},
+                        [](const GetSession&) {},
+                        [](const ListSessions&) {},
+                        [](const RecipeStep&) {},
+                        [](const RecipeQuery&) {},
+                        [](const GetStatus&) {},
+                        [](const GetCluster&) {},
+                        [](const PrepareBackup&) {},
+                        [](const RepairMember&) {},
+                        [](const AddMember&) {},
+                        [](const ChangeMember&) {},
+                        [](const RemoveMember&) {},
+                        [](const TransferLeader&) {},
+                        [&](const auto& o) {
+                          paths.push_back({o.path, false});
+                        }},
+             op);
   return paths;
 }
 

@@ -12,7 +12,8 @@ import tempfile
 import unittest
 from pathlib import Path
 
-from harness import SLOW, free_port, wait_until
+from cluster import Cluster
+from harness import SLOW, Member, free_port, wait_until
 
 DEBIAN_PYTHON = "/usr/lib/python3/dist-packages"
 JAR = Path("/usr/share/java/zookeeper.jar")
@@ -35,6 +36,33 @@ def need_kazoo():
 def need_zookeeper():
     if not JAR.exists() or shutil.which("java") is None:
         raise unittest.SkipTest("Debian's zookeeper is not installed")
+
+
+class ZkMember(Member):
+    """A member that listens for ZooKeeper's clients too."""
+
+    def __init__(self, data=None, flags=()):
+        self.zookeeper_port = free_port()
+        super().__init__(data, ["--zookeeper", self.zookeeper, *flags])
+
+    @property
+    def zookeeper(self):
+        return f"127.0.0.1:{self.zookeeper_port}"
+
+
+class ZkCluster(Cluster):
+    """Members that listen for ZooKeeper's clients too."""
+
+    def make(self, i):
+        member = super().make(i)
+        member.zookeeper_port = free_port()
+        member.flags += ["--zookeeper", f"127.0.0.1:{member.zookeeper_port}"]
+        return member
+
+    @property
+    def zookeeper(self):
+        """The string of hosts."""
+        return ",".join(f"127.0.0.1:{member.zookeeper_port}" for member in self)
 
 
 class ZooKeeper:
@@ -111,6 +139,9 @@ def digest_of(credential):
 
 SUPER_DIGEST = digest_of(SUPER)
 OPEN = [(31, "world", "anyone")]
+NO_NODE, BAD_VERSION, NODE_EXISTS = -101, -103, -110
+STAT = ("czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "owner", "length",
+        "children", "pzxid")
 
 
 def text(value):
@@ -125,14 +156,23 @@ def acl_list(acl):
         struct.pack(">i", bits) + text(scheme) + text(who) for bits, scheme, who in acl)
 
 
+STAT_BYTES = 68
+
+
+def stat_of(body):
+    return dict(zip(STAT, struct.unpack(">qqqqiiiqiiq", body)))
+
+
 class Wire:
     """One session, one request at a time."""
 
-    def __init__(self, port, timeout_ms=600_000, credential=None):
-        self.link = socket.create_connection(("127.0.0.1", port), timeout=15 * SLOW)
+    def __init__(self, port, timeout_ms=600_000, credential=None, patience=15):
+        self.link = socket.create_connection(("127.0.0.1", port), timeout=patience * SLOW)
         self._send(struct.pack(">iqiq", 0, 0, timeout_ms, 0) + text(b"\0" * 16) + b"\0")
         greeting = self._receive()
         _, self.timeout_ms, self.session = struct.unpack_from(">iiq", greeting)
+        if self.session == 0:
+            raise ConnectionError("refused")
         self.password = greeting[20:36]
         self.xid = 0
         self.events = []
@@ -195,12 +235,31 @@ class Wire:
     def stat(self, path):
         """None if there is no such node."""
         error, _, body = self.request(3, text(path) + b"\0")
-        if error == -101:
+        if error == NO_NODE:
             return None
         assert error == 0, (path, error)
-        names = ("czxid", "mzxid", "ctime", "mtime", "version", "cversion", "aversion", "owner",
-                 "length", "children", "pzxid")
-        return dict(zip(names, struct.unpack(">qqqqiiiqiiq", body)))
+        return stat_of(body)
+
+    def try_set(self, path, data, version=-1):
+        """Gives (error, zxid, stat)."""
+        error, zxid, body = self.request(5, text(path) + text(data) + struct.pack(">i", version))
+        return error, zxid, stat_of(body) if error == 0 else None
+
+    def try_create(self, path, data):
+        error, zxid, body = self.request(
+            15, text(path) + text(data) + acl_list(OPEN) + struct.pack(">i", 0))
+        return error, zxid, stat_of(body[-STAT_BYTES:]) if error == 0 else None
+
+    def read_after_sync(self, path):
+        """Gives (error, zxid, (data, stat)); linearizable, other than a plain read."""
+        error, _, _ = self.request(9, text(path))
+        if error != 0:
+            return error, 0, None
+        error, zxid, body = self.request(4, text(path) + b"\0")
+        if error != 0:
+            return error, zxid, None
+        size = max(0, struct.unpack_from(">i", body)[0])
+        return 0, zxid, (body[4:4 + size], stat_of(body[4 + size:]))
 
     def close(self):
         try:
