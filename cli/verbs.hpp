@@ -59,6 +59,7 @@ extern const Verb kBackup, kRestore;                                     // verb
 extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verbs_admin.cpp
 extern const Verb kService;                                              // verbs_service.cpp
 extern const Verb kLock, kElect;                                         // verbs_lock.cpp
+extern const Verb kImport;                                               // verbs_import.cpp
 extern const Verb kCluster;                                              // verbs_cluster.cpp
 extern const Verb kConfig;                                               // verbs_config.cpp
 
