@@ -411,7 +411,7 @@ void Connection::update_wake() {
     if (exchange->stream && exchange->stream->is_open) sooner(exchange->stream->next_beat_ms);
   }
   if (at == wake_ms_) return;
-  edge_.set_wake(*this, wake_ms_, at);
+  edge_.sockets().set_wake(*this, wake_ms_, at);
   wake_ms_ = at;
 }
 
