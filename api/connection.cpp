@@ -20,10 +20,10 @@ constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
 
-Connection::Connection(Edge& edge, int fd, Caller caller, std::size_t slot)
-    : edge_(edge), fd_(fd), slot_(slot), caller_(std::move(caller)), since_ms_(edge.now_ms()) {
+Connection::Connection(Edge& edge, int fd, Caller caller)
+    : edge_(edge), fd_(fd), caller_(std::move(caller)), since_ms_(edge.now_ms()) {
   interest_ = EPOLLIN;
-  edge_.watch(*this, fd_, interest_);
+  edge_.sockets().watch(*this, fd_, interest_);
 }
 
 Connection::~Connection() { COORD_CHECK(fd_ < 0, "a connection is closed before it goes"); }
@@ -61,12 +61,13 @@ void Connection::update_interest() {
   if (may_read()) wanted |= EPOLLIN;
   if (has_unsent()) wanted |= EPOLLOUT;
   if (wanted == interest_) return;
-  edge_.set_interest(*this, fd_, wanted);  // EPOLLERR and EPOLLHUP come also with an empty set.
+  edge_.sockets().set_interest(*this, fd_,
+                               wanted);  // EPOLLERR and EPOLLHUP come also with an empty set.
   interest_ = wanted;
 }
 
 void Connection::read_some() {
-  char* const buffer = edge_.read_buffer();
+  char* const buffer = edge_.sockets().read_buffer();
   const auto n = ::recv(fd_, buffer, Edge::kReadBufferBytes, MSG_DONTWAIT);
   if (n < 0) {
     if (errno != EAGAIN && errno != EWOULDBLOCK && errno != EINTR) close();
@@ -318,7 +319,7 @@ void Connection::close() {
   if (fd_ < 0) return;
   ::close(fd_);
   fd_ = -1;
-  edge_.set_wake(*this, wake_ms_, 0);
+  edge_.sockets().set_wake(*this, wake_ms_, 0);
   wake_ms_ = 0;
   abandon_turns();
   if (id_) edge_.gateway().disconnect(id_);
@@ -331,7 +332,7 @@ void Connection::close() {
   }
   tail_ = nullptr;
   count_ = 0;
-  edge_.forget(*this);
+  edge_.sockets().forget(*this);
 }
 
 void Connection::scan() {

@@ -1,8 +1,8 @@
 // Connection: one client's socket: bytes in, requests, answers in order, bytes out.
 //
-// A state machine that Edge drives (on_events, on_wake, scan) and that the gateway feeds (deliver,
-// flush). An idle connection holds this object and nothing else: the parser, the exchanges and the
-// read buffer are borrowed from Edge.
+// A state machine that Sockets drives (on_events, on_wake, scan) and that the gateway feeds
+// (deliver, flush). An idle connection holds this object and nothing else: the parser, the
+// exchanges and the read buffer are borrowed from Edge.
 //
 // Invariants between calls:
 //   - answers leave in the order of the requests;
@@ -21,24 +21,20 @@
 
 namespace coord::api {
 
-class Connection final : public Sink {
+class Connection final : public Sink, public Socket {
  public:
-  Connection(Edge& edge, int fd, Caller caller, std::size_t slot);
+  Connection(Edge& edge, int fd, Caller caller);
   ~Connection() override;
 
-  void on_events(std::uint32_t events);
-  void on_wake();  // At the time of Edge::set_wake().
-  void scan();     // Looks at the time-outs.
-  void start_draining();
+  void on_events(std::uint32_t events) override;
+  void on_wake() override;
+  void scan() override;
+  void start_draining() override;
+  void close() override;
 
   void deliver(core::Delivery delivery) override;
   void deliver_backup(BackupPiece piece) override;
   void flush() override;
-
-  [[nodiscard]] std::size_t slot() const noexcept { return slot_; }
-  void set_slot(std::size_t slot) noexcept { slot_ = slot; }
-  // Closes the socket at once and leaves Edge.
-  void close();
 
  private:
   // ---- connection.cpp: bytes
@@ -126,7 +122,6 @@ class Connection final : public Sink {
   Edge& edge_;
   int fd_;
   std::uint32_t interest_ = 0;
-  std::size_t slot_;
   ConnectionId id_;  // At the gateway; none until the first request needs it.
   Caller caller_;
 

@@ -204,6 +204,7 @@ void Connection::deliver(core::Delivery delivery) {
   }
   auto* event = std::get_if<core::WatchEvent>(&delivery);
   auto* state = std::get_if<core::WatchState>(&delivery);
+  if (event == nullptr && state == nullptr) return;
   const auto watch = event != nullptr ? event->watch : state->watch;
   for (auto* exchange = head_; exchange != nullptr; exchange = exchange->next) {
     if (exchange->watch != watch || exchange->phase == Phase::done) continue;
@@ -505,7 +506,7 @@ void Connection::update_wake() {
     if (exchange->stream && exchange->stream->is_open) sooner(exchange->stream->next_beat_ms);
   }
   if (at == wake_ms_) return;
-  edge_.set_wake(*this, wake_ms_, at);
+  edge_.sockets().set_wake(*this, wake_ms_, at);
   wake_ms_ = at;
 }
 

@@ -1,8 +1,6 @@
 // HttpServer: the HTTP edge on an Asio event loop.
 //
-// Waits, on the thread that runs the io_context, for Edge's one descriptor and its one deadline. It
-// decides nothing. Asio's handlers see a wake-up, not a connection: at 60,000 requests a second the
-// work for each request is one recv and one send. Thread rule: the io_context's one thread.
+// Edge, and the SocketLoop that drives its sockets. Thread rule: the io_context's one thread.
 #pragma once
 
 #include <boost/asio/io_context.hpp>
@@ -37,7 +35,7 @@ class HttpServer {
 
  private:
   struct Impl;
-  std::shared_ptr<Impl> impl_;
+  std::unique_ptr<Impl> impl_;
 };
 
 }  // namespace coord::api

@@ -224,6 +224,7 @@ void take(Reader& in, ImportNodes& op);
 void take(Reader& in, FinishImport& op);
 void take(Reader& in, RecipeStep& op);
 void take(Reader& in, RecipesDue& op);
+void take(Reader& in, AttachSession& op);
 
 // Fills the alternative `index` of a variant by its take(); false when there is none such.
 template <class Variant, std::size_t I = 0>
@@ -442,16 +443,26 @@ void take(Reader& in, RecipesDue& op) {
   for (std::size_t i = 0; i < n && in.ok(); ++i) op.paths.emplace_back(in.bytes());
 }
 
+void put(Writer& out, const AttachSession& op) {
+  out.id(op.id);
+  out.bytes(op.address);
+}
+void take(Reader& in, AttachSession& op) {
+  op.id = in.id<SessionId>();
+  op.address = in.bytes();
+}
+
 }  // namespace
 
 std::string encode(const Command& command) {
   std::string bytes;
   bytes.reserve(256);
   Writer out(bytes);
-  out.u8(kCommandVersion);
+  out.u8(command.attachment ? kCommandVersion : 1);
   out.svarint(command.service_ms);
   out.svarint(command.wall_ms);
   out.id(command.session);
+  if (command.attachment) out.id(command.attachment);
   out.varint(command.identities.size());
   for (const auto& identity : command.identities) {
     out.bytes(identity.scheme);
@@ -473,10 +484,11 @@ DecodeError decode(std::string_view bytes, Command& command) {
   command = Command();
   const auto version = in.u8();
   if (!in.ok()) return DecodeError::malformed;
-  if (version != kCommandVersion) return DecodeError::unknown_version;
+  if (version < 1 || version > kCommandVersion) return DecodeError::unknown_version;
   command.service_ms = in.svarint();
   command.wall_ms = in.svarint();
   command.session = in.id<SessionId>();
+  if (version > 1) command.attachment = in.id<Zxid>();
   const auto identities = in.count();
   for (std::size_t i = 0; i < identities && in.ok(); ++i) {
     auto& identity = command.identities.emplace_back();
@@ -503,7 +515,7 @@ bool is_write(const Operation& op) noexcept {
                  [](const OpenSession&) { return true; }, [](const CloseSession&) { return true; },
                  [](const BeginImport&) { return true; }, [](const ImportNodes&) { return true; },
                  [](const FinishImport&) { return true; }, [](const RecipeStep&) { return true; },
-                 [](const auto&) { return false; }},
+                 [](const AttachSession&) { return true; }, [](const auto&) { return false; }},
       op);
 }
 

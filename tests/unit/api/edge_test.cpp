@@ -86,7 +86,7 @@ class EdgeTest : public ::testing::Test {
  protected:
   void serve(HttpOptions options = {}) {
     edge_ = std::make_unique<Edge>(gateway_, std::move(options));
-    auto port = edge_->listen("127.0.0.1", 0);
+    auto port = edge_->sockets().listen("127.0.0.1", 0);
     ASSERT_TRUE(port) << port.error().message;
     port_ = port.value();
   }
@@ -95,12 +95,12 @@ class EdgeTest : public ::testing::Test {
   bool run_until(Client& client, Condition condition) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (std::chrono::steady_clock::now() < deadline) {
-      edge_->poll();
+      edge_->sockets().poll();
       gateway_.pump();
-      edge_->tick();
+      edge_->sockets().tick();
       if (reads_) client.receive();
       if (condition()) return true;
-      pollfd ready[] = {{edge_->descriptor(), POLLIN, 0}, {client.fd(), POLLIN, 0}};
+      pollfd ready[] = {{edge_->sockets().descriptor(), POLLIN, 0}, {client.fd(), POLLIN, 0}};
       ::poll(ready, 2, 2);
     }
     return false;
@@ -290,7 +290,7 @@ TEST_F(EdgeTest, SlowAndSilentClientsAreClosed) {
   idle.send("GET /livez HTTP/1.1\r\n\r\n");
   EXPECT_TRUE(run_until_received(idle, "alive"));
   EXPECT_TRUE(run_until_closed(idle));
-  EXPECT_TRUE(run_until(idle, [&] { return edge_->connection_count() == 0; }));
+  EXPECT_TRUE(run_until(idle, [&] { return edge_->sockets().count() == 0; }));
 }
 
 TEST_F(EdgeTest, OneConnectionTooManyGets503) {
@@ -298,7 +298,7 @@ TEST_F(EdgeTest, OneConnectionTooManyGets503) {
   options.connections_max = 1;
   serve(options);
   Client first(port_);
-  ASSERT_TRUE(run_until(first, [&] { return edge_->connection_count() == 1; }));
+  ASSERT_TRUE(run_until(first, [&] { return edge_->sockets().count() == 1; }));
   Client second(port_);
   ASSERT_TRUE(run_until_closed(second));
   EXPECT_TRUE(second.received.starts_with("HTTP/1.1 503 ")) << second.received;
@@ -445,7 +445,7 @@ TEST_F(EdgeTest, AReaderThatIsTooSlowIsCutAndCostsNobodyElse) {
     change.value = Blob(std::string(64 * kKiB, 'x'));
     gateway_.publish({change});
     gateway_.pump();
-    edge_->poll();
+    edge_->sockets().poll();
   }
   EXPECT_TRUE(gateway_.watches.empty());
   reads_ = true;
@@ -503,13 +503,13 @@ TEST_F(EdgeTest, DrainingEndsStreamsCleanlyAndAnswersWhatIsInFlight) {
   write.send("PUT /v1/tree/a HTTP/1.1\r\nContent-Length: 1\r\n\r\nx");
   gateway_.is_held = true;
   ASSERT_TRUE(run_until(write, [&] { return gateway_.requests.size() == 1; }));
-  edge_->start_draining();
+  edge_->sockets().start_draining();
   EXPECT_TRUE(run_until_closed(stream));
   EXPECT_TRUE(stream.received.ends_with("0\r\n\r\n"));
   gateway_.is_held = false;
   EXPECT_TRUE(run_until_closed(write));
   EXPECT_NE(write.received.find("201 Created"), std::string::npos);
-  EXPECT_TRUE(run_until(write, [&] { return edge_->is_drained(); }));
+  EXPECT_TRUE(run_until(write, [&] { return edge_->sockets().is_drained(); }));
 }
 
 TEST_F(EdgeTest, ASessionsSecretIsChanceAndItsTokenAHeader) {
@@ -530,11 +530,11 @@ TEST_F(EdgeTest, ARawGetCostsFewAllocations) {
   std::size_t allocations = 0;
   for (std::size_t i = 0; i < kRounds + 10; ++i) {
     client.send(request);
-    pollfd ready{edge_->descriptor(), POLLIN, 0};
+    pollfd ready{edge_->sockets().descriptor(), POLLIN, 0};
     while (gateway_.requests.empty()) {
       ::poll(&ready, 1, 1000);
       coord::testing_support::count_allocations(true);
-      edge_->poll();
+      edge_->sockets().poll();
       allocations = coord::testing_support::count_allocations(false);
     }
     if (i >= 10) edge_allocations += allocations;  // The first ones fill the pools.
@@ -566,7 +566,7 @@ TEST_F(EdgeTest, ABackupIsReadPieceByPieceAsTheClientTakesIt) {
   std::size_t given = 0;
   for (; given < 50 && !gateway_.backup_asks.empty(); ++given) {
     gateway_.give_backup({{}, Zxid(57), piece, false});
-    for (int i = 0; i < 20; ++i) edge_->poll();
+    for (int i = 0; i < 20; ++i) edge_->sockets().poll();
   }
   EXPECT_LT(given, 50U) << "what nobody takes gathers";
   reads_ = true;
