@@ -353,20 +353,26 @@ void Connection::start_poll(Exchange& exchange) {
 void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
   const auto& plan = exchange.plan;
   bool is_same = false;
+  bool is_replayed = false;
   if (const auto* node = std::get_if<core::NodeValue>(&reply.result)) {
     is_same = plan.known_any || plan.known == node->stat.mzxid;
   } else if (const auto* children = std::get_if<core::ChildList>(&reply.result)) {
     is_same = plan.known_any || plan.known == children->stat.pzxid;
   } else if (const auto* recipe = std::get_if<core::RecipeResult>(&reply.result)) {
     const auto& seen = recipe->answer;
+    const bool is_state =
+        reply.code == Code::ok || (reply.code == Code::not_found && !plan.recipe.watches_answer);
     note_client(exchange, reply);
     exchange.seen.emplace(reply.code, seen.etag);
     if (plan.known || plan.known_any) {
       is_same = reply.code == Code::ok && (plan.known_any || plan.known == seen.etag);
-    } else {
-      const auto changed = seen.changed ? seen.changed : seen.etag;
-      const bool is_state = reply.code == Code::ok || reply.code == Code::not_found;
-      is_same = is_state && (!plan.since || changed <= *plan.since);
+    } else if (!plan.since) {
+      is_same = is_state && !seen.is_final;  // What is missing is waited for.
+    } else if (seen.changed) {
+      is_same = is_state && seen.changed <= *plan.since;
+    } else {  // What happened since then is looked at, change by change.
+      is_same = is_replayed = is_state;
+      exchange.seen.reset();
     }
     if (is_same && plan.recipe.watches_answer && !seen.watch.empty()) {
       exchange.plan.filter.paths.assign(1, seen.watch);
@@ -374,7 +380,9 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
     }
   }
   if (is_same) {
-    wait_for_change(exchange, std::max(reply.revision, plan.since.value_or(Zxid())));
+    wait_for_change(exchange, is_replayed
+                                  ? *plan.since
+                                  : std::max(reply.revision, plan.since.value_or(Zxid())));
     return;
   }
   answer_reply(plan, reply, context_of(exchange), target_of(exchange));
