@@ -8,7 +8,9 @@
 
 namespace coord::api {
 
-std::vector<std::span<const RouteSpec>> recipe_routes() { return {counter_routes(), election_routes(), lock_routes()}; }
+std::vector<std::span<const RouteSpec>> recipe_routes() {
+  return {counter_routes(), election_routes(), lock_routes()};
+}
 
 const core::RecipeResult& recipe_result(const core::Reply& reply) {
   const auto* result = std::get_if<core::RecipeResult>(&reply.result);
