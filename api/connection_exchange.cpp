@@ -311,7 +311,9 @@ void Connection::on_safety_deadline(Exchange& exchange) {
 
 void Connection::start_poll(Exchange& exchange) {
   const auto& plan = exchange.plan;
-  if (plan.known || plan.known_any || plan.recipe.watches_answer) {
+  // Of a recipe what is final already, or missing, is seen by looking first.
+  if (plan.known || plan.known_any || plan.recipe.watches_answer ||
+      (plan.route->recipe != nullptr && !plan.since)) {
     exchange.phase = Phase::poll_read;
     auto request = template_of(exchange);
     request.op = exchange.plan.request.op;
@@ -331,8 +333,13 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
   } else if (const auto* children = std::get_if<core::ChildList>(&reply.result)) {
     is_same = plan.known_any || plan.known == children->stat.pzxid;
   } else if (const auto* recipe = std::get_if<core::RecipeResult>(&reply.result)) {
-    is_same = reply.code == Code::ok && (plan.known_any || plan.known == recipe->answer.etag ||
-                                         (plan.recipe.watches_answer && !plan.known));
+    const bool has_known = plan.known || plan.known_any;
+    if (reply.code == Code::ok) {
+      is_same = has_known ? plan.known_any || plan.known == recipe->answer.etag
+                          : !recipe->answer.is_final;
+    } else {  // It is waited for, unless it can never come.
+      is_same = !has_known && reply.code == Code::not_found && !plan.recipe.watches_answer;
+    }
     if (is_same && plan.recipe.watches_answer) {
       exchange.plan.filter.paths.assign(1, recipe->answer.watch);
       exchange.plan.filter.depth = watch::Depth::node;

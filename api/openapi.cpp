@@ -26,15 +26,23 @@ constexpr ParameterInfo kParameters[] = {
     {"bytes", "integer", "The most bytes that the values of the subtree may have"},
     {"consistency", "linearizable|leader|local", "Of the read; linearizable by default"},
     {"data", "string", "For people: kept with the ticket"},
+    {"count", "integer", "How many have to come"},
     {"cursor", "string", "Of the page before; opaque"},
     {"depth", "string", "Levels below the node: 0, 1 (watches), N (walks), all"},
     {"dry_run", "boolean", "Only say what the cluster would come to"},
+    {"for", "duration", "The lease ends so long from now; 0s gives the item back"},
+    {"for_ms", "integer", "The same in milliseconds"},
     {"from", "integer", "After this revision"},
     {"id", "integer", "Of the new member; never used before"},
     {"initial", "boolean", "The present state first"},
+    {"lease", "string",
+     "How long the item is the taker's (30s); of an item that was taken: its lease"},
+    {"lease_ms", "integer", "The same in milliseconds"},
     {"limit", "integer", "Entries of a page, 1 to 10,000; 1,000 by default"},
     {"lock_delay", "duration", "So long nobody else has it after a holder was lost"},
     {"lock_delay_ms", "integer", "The same in milliseconds"},
+    {"max_deliveries", "integer",
+     "An item that was delivered so often in vain is dead; 0: no bound"},
     {"max_staleness", "duration", "Of a local read: refuse rather than be older"},
     {"min_revision", "integer", "Of a local read: wait until this revision is applied"},
     {"mode", "exclusive|shared", "Of a lock; exclusive by default", "/v1/locks"},
@@ -43,6 +51,7 @@ constexpr ParameterInfo kParameters[] = {
     {"nodes", "integer", "The most nodes that the subtree may have"},
     {"owner", "string", "Tells apart those who share a session"},
     {"parents", "boolean", "Make missing parents"},
+    {"participants", "string", "Who has to vote: names, separated by commas"},
     {"path", "string", "A node to watch; may stand more than once"},
     {"permits", "integer", "The size of the semaphore"},
     {"peer", "string", "HOST:PORT, where the other members reach it"},
@@ -50,6 +59,7 @@ constexpr ParameterInfo kParameters[] = {
     {"prev", "boolean", "Events carry the value before"},
     {"priority", "integer", "The highest leads next", "/v1/elections"},
     {"queue", "boolean", "A place in the queue that outlives the request: 202"},
+    {"proposer", "string", "A name by which a retry is known"},
     {"recursive", "boolean", "The node and all below it"},
     {"replaces", "integer", "The member that goes when this one is promoted"},
     {"role", "voter|observer|standby", "Of a member; a standby becomes a voter by itself"},
@@ -59,12 +69,14 @@ constexpr ParameterInfo kParameters[] = {
     {"take", "integer", "Permits of a semaphore to take; 1 by default"},
     {"timeout", "duration", "How long the request may take; 10s by default"},
     {"to", "string", "The candidate that is to lead", "/v1/elections"},
+    {"timeout_ms", "integer", "How long the participants have to vote"},
     {"to", "integer", "The member that is to lead; by default the one that has most of the log"},
     {"ttl", "duration", "The node, or the session, ends when it is not renewed for so long"},
     {"ttl_ms", "integer", "The same in milliseconds"},
     {"value", "string", "What a candidate posts", "/v1/elections"},
     {"values", "boolean", "With the values"},
     {"version", "integer", "Only if the node has this data version"},
+    {"vote", "yes|no", "The participant's vote"},
     {"wait", "duration", "How long to wait: for a change (a long poll), or for one's turn"},
 };
 
@@ -138,6 +150,8 @@ std::string_view summary_of_argument(const RouteSpec& route, std::string_view na
   if (name == "path") return "The node's path, without the leading slash; may be empty";
   if (route.path.starts_with("/v1/cluster")) return "The member's id";
   if (route.path.starts_with("/v1/sessions")) return "The id, the whole token, or `mine`";
+  if (name == "id") return "The number that POST gave it";
+  if (name == "item") return "The number that it was put under";
   if (name == "ticket" || name == "candidate") return "Its id, or `mine`";
   return "[A-Za-z0-9._-]{1,255}";
 }
