@@ -235,8 +235,8 @@ void Connection::abandon_turns() {
     } else if (!waiting.answer.abandon.empty() || !waiting.answer.give_up.empty()) {
       const auto kind = std::get<core::RecipeStep>(exchange->plan.request.op).kind;
       const auto& answer = waiting.answer;
-      request.op = core::RecipeStep{
-          kind, answer.abandon.empty() ? answer.give_up : answer.abandon, {}};
+      request.op =
+          core::RecipeStep{kind, answer.abandon.empty() ? answer.give_up : answer.abandon, {}};
     } else {
       continue;
     }

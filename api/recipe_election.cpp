@@ -64,8 +64,8 @@ Problem take_candidate(const PlanInput& in, const Plan& plan, std::string& candi
 
 // A text that cannot be a candidate is one that is not there.
 Problem no_such_candidate(std::string_view name, std::string_view candidate) {
-  return {Code::not_found, fmt::format("nobody stands as {} in election {}", candidate, name), {},
-          {}};
+  return {
+      Code::not_found, fmt::format("nobody stands as {} in election {}", candidate, name), {}, {}};
 }
 
 Problem plan_post(const PlanInput& in, Plan& plan) {
@@ -139,7 +139,8 @@ Problem plan_list(const PlanInput& in, Plan& plan) {
   election::List query;
   if (auto problem = take_limit(in, plan)) return problem;
   if (auto problem = take_cursor(in, query.after)) return problem;
-  if (query.after.size() > recipes::kNameBytesMax) return bad_request("this is no cursor of a list");
+  if (query.after.size() > recipes::kNameBytesMax)
+    return bad_request("this is no cursor of a list");
   query.limit = static_cast<std::uint32_t>(plan.limit);
   set_query(plan, kKind, encode(query));
   watch_directory(plan, kKind);
@@ -264,12 +265,27 @@ constexpr std::array kRoutes = {
               "Stand as a candidate", &kJoin},
     RouteSpec{Method::post, "/v1/elections/{name}/transfer", Endpoint::recipe, kChange, kToNames,
               "Hand over to another candidate", &kTransfer},
-    RouteSpec{Method::get, "/v1/elections", Endpoint::recipe, kView | trait_list, {},
-              "The elections in which somebody stands", &kList},
-    RouteSpec{Method::get, "/v1/elections/{name}", Endpoint::recipe, kView, {},
-              "The leader of an election, its epoch, and the candidates", &kShow},
-    RouteSpec{Method::get, "/v1/elections/{name}/{candidate}", Endpoint::recipe, kView, {},
-              "A candidate: does it lead?", &kCandidate},
+    RouteSpec{Method::get,
+              "/v1/elections",
+              Endpoint::recipe,
+              kView | trait_list,
+              {},
+              "The elections in which somebody stands",
+              &kList},
+    RouteSpec{Method::get,
+              "/v1/elections/{name}",
+              Endpoint::recipe,
+              kView,
+              {},
+              "The leader of an election, its epoch, and the candidates",
+              &kShow},
+    RouteSpec{Method::get,
+              "/v1/elections/{name}/{candidate}",
+              Endpoint::recipe,
+              kView,
+              {},
+              "A candidate: does it lead?",
+              &kCandidate},
     RouteSpec{Method::put, "/v1/elections/{name}/{candidate}", Endpoint::recipe, kChange,
               kValueNames, "Change what a candidate posts", &kPost},
     RouteSpec{Method::erase, "/v1/elections/{name}/{candidate}", Endpoint::recipe, trait_write,

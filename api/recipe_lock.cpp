@@ -56,7 +56,8 @@ void take_texts(Fields& fields, lock::Acquire& op) {
   if (op.data.size() > lock::kDataBytesMax) {
     fields.fail(fmt::format("data has at most {} bytes", lock::kDataBytesMax));
   }
-  if (!znode::is_valid_utf8(op.owner) || !znode::is_valid_utf8(op.data)) fields.fail("owner and data must be UTF-8");
+  if (!znode::is_valid_utf8(op.owner) || !znode::is_valid_utf8(op.data))
+    fields.fail("owner and data must be UTF-8");
 }
 
 Problem plan_acquire(const PlanInput& in, Plan& plan) {
@@ -92,13 +93,12 @@ Problem take_ticket(const PlanInput& in, const Plan& plan, std::string& ticket,
   if (auto problem = check_name("the lock", in.arguments[0])) return problem;
   ticket = in.arguments[1] == "mine" ? std::string() : std::string(in.arguments[1]);
   if (ticket.empty() && !plan.request.session) {
-    return {Code::session_required, "\"mine\" is the ticket of the session in Coord-Session", {},
-            {}};
+    return {
+        Code::session_required, "\"mine\" is the ticket of the session in Coord-Session", {}, {}};
   }
   if (const auto* given = in.query.find("owner")) owner = *given;
   if (owner.size() > lock::kOwnerBytesMax || !znode::is_valid_utf8(owner)) {
-    return bad_request(
-        fmt::format("owner is UTF-8 of at most {} bytes", lock::kOwnerBytesMax));
+    return bad_request(fmt::format("owner is UTF-8 of at most {} bytes", lock::kOwnerBytesMax));
   }
   return {};
 }
@@ -332,8 +332,8 @@ constexpr RecipeRoute kList{plan_page<lock::List>, answer_list, nullptr, kStream
 constexpr RecipeRoute kGraph{plan_page<lock::Graph>, answer_graph, nullptr, kStreams, "waits"};
 
 using Names = std::string_view;
-constexpr std::array<Names, 11> kAcquireNames{"mode", "permits",    "take",          "wait",
-                                              "ttl",  "ttl_ms",     "owner",         "queue",
+constexpr std::array<Names, 11> kAcquireNames{"mode", "permits",    "take",         "wait",
+                                              "ttl",  "ttl_ms",     "owner",        "queue",
                                               "data", "lock_delay", "lock_delay_ms"};
 constexpr std::array<Names, 1> kOwnerNames{"owner"};
 constexpr std::array<Names, 2> kReleaseNames{"owner", "break"};
@@ -342,16 +342,31 @@ constexpr std::array kRoutes = {
     RouteSpec{Method::post, "/v1/locks/{name}", Endpoint::recipe, trait_write | trait_body,
               kAcquireNames, "Take a lock, or permits of a semaphore, or a place in the queue",
               &kAcquire},
-    RouteSpec{Method::get, "/v1/locks", Endpoint::recipe, kView | trait_list, {},
-              "The locks that somebody holds or wants", &kList},
-    RouteSpec{Method::get, "/v1/locks/{name}", Endpoint::recipe, kView, {},
-              "Who holds a lock, and who waits for it", &kShow},
+    RouteSpec{Method::get,
+              "/v1/locks",
+              Endpoint::recipe,
+              kView | trait_list,
+              {},
+              "The locks that somebody holds or wants",
+              &kList},
+    RouteSpec{Method::get,
+              "/v1/locks/{name}",
+              Endpoint::recipe,
+              kView,
+              {},
+              "Who holds a lock, and who waits for it",
+              &kShow},
     RouteSpec{Method::get, "/v1/locks/{name}/{ticket}", Endpoint::recipe, kView, kOwnerNames,
               "A ticket: does it hold the lock yet?", &kTicket},
     RouteSpec{Method::erase, "/v1/locks/{name}/{ticket}", Endpoint::recipe, trait_write,
               kReleaseNames, "Release a lock, or leave its queue", &kRelease},
-    RouteSpec{Method::get, "/v1/lock-graph", Endpoint::recipe, kView | trait_list, {},
-              "Who waits for whom, over all locks", &kGraph},
+    RouteSpec{Method::get,
+              "/v1/lock-graph",
+              Endpoint::recipe,
+              kView | trait_list,
+              {},
+              "Who waits for whom, over all locks",
+              &kGraph},
 };
 
 }  // namespace

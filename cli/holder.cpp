@@ -110,9 +110,7 @@ pid_t start(const HeldCommand& held, const sigset_t& mask) {
   ::_exit(errno == ENOENT ? 127 : 126);
 }
 
-int code_of(int status) {
-  return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
-}
+int code_of(int status) { return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status); }
 
 class Run {
  public:
@@ -173,8 +171,7 @@ void Run::beat() {
     return;
   }
   confirmed(began);
-  const auto state =
-      client.call_ok({"GET", held_.target, {{"Accept", "application/json"}}, {}});
+  const auto state = client.call_ok({"GET", held_.target, {{"Accept", "application/json"}}, {}});
   if (!state) {
     if (is_final(state.error().exit)) lose(state.error().message);
     return;
@@ -232,8 +229,7 @@ Outcome<int> Run::operator()() {
 
 }  // namespace
 
-Outcome<int> run_held(const ClientOptions& options, const HeldCommand& held,
-                      const Printer& print) {
+Outcome<int> run_held(const ClientOptions& options, const HeldCommand& held, const Printer& print) {
   COORD_CHECK(!held.words.empty(), "there is a command");
   Run run(options, held, print);
   return run();

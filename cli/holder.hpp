@@ -19,7 +19,7 @@
 namespace coord::cli {
 
 struct HeldCommand {
-  std::vector<std::string> words;  // At least one.
+  std::vector<std::string> words;                                // At least one.
   std::vector<std::pair<std::string, std::string>> environment;  // Added to what there is.
   std::string session;                                           // The token.
   std::int64_t ttl_ms = 0;                                       // Of the session.

@@ -35,17 +35,16 @@ struct HoldArgs {
 
 // What lock and elect do differently.
 struct Kind {
-  std::string_view route;    // "/v1/locks".
-  std::string_view id;       // The field that names the place: "ticket".
-  std::string_view state;    // The field that says whether it is held ...
-  std::string_view held;     // ... and what it says then.
-  std::string_view token;    // "token", "epoch".
-  std::string_view fence;    // Before "jobs=57".
+  std::string_view route;     // "/v1/locks".
+  std::string_view id;        // The field that names the place: "ticket".
+  std::string_view state;     // The field that says whether it is held ...
+  std::string_view held;      // ... and what it says then.
+  std::string_view token;     // "token", "epoch".
+  std::string_view fence;     // Before "jobs=57".
   std::string_view variable;  // "COORD_LOCK".
   std::string_view what;      // For messages: "the lock".
 };
-constexpr Kind kLockKind{"/v1/locks", "ticket", "state",      "held",
-                         "token",     "",       "COORD_LOCK", "lock"};
+constexpr Kind kLockKind{"/v1/locks", "ticket", "state", "held", "token", "", "COORD_LOCK", "lock"};
 constexpr Kind kElectKind{"/v1/elections", "candidate", "role",           "leader",
                           "epoch",         "election:", "COORD_ELECTION", "election"};
 
@@ -240,7 +239,8 @@ Action define_lock(CLI::App& app) {
   app.add_option("--permits", args->permits, "a semaphore of this size")->type_name("N");
   app.add_option("--take", args->take, "so many of its permits (1)")->type_name("N");
   add_duration(app, "--wait", args->wait_ms, "give up after so long; 0s: only if it is free");
-  add_duration(app, "--ttl", args->ttl_ms, "it passes on so long after this program was lost (15s)");
+  add_duration(app, "--ttl", args->ttl_ms,
+               "it passes on so long after this program was lost (15s)");
   add_duration(app, "--lock-delay", args->lock_delay_ms,
                "then nobody has it for so long, unless it was released");
   app.add_option("--owner", args->owner, "tells apart those who share a session")
@@ -252,11 +252,11 @@ Action define_elect(CLI::App& app) {
   auto args = std::make_shared<HoldArgs>();
   app.add_option("NAME", args->name, "the election");
   app.add_option("COMMAND", args->command, "run while this one leads, after --")->expected(-1);
-  app.add_option("--value", args->value, "what the others see of the candidate")
-      ->type_name("TEXT");
+  app.add_option("--value", args->value, "what the others see of the candidate")->type_name("TEXT");
   app.add_option("--priority", args->priority, "the highest leads next (0)")->type_name("N");
   add_duration(app, "--wait", args->wait_ms, "give up after so long");
-  add_duration(app, "--ttl", args->ttl_ms, "another leads so long after this program was lost (15s)");
+  add_duration(app, "--ttl", args->ttl_ms,
+               "another leads so long after this program was lost (15s)");
   return [args](Context& context) { return hold(context, kElectKind, *args); };
 }
 
@@ -310,8 +310,13 @@ Outcome<void> list_locks(const Context& context, const std::string& name) {
     for (const Json& ticket : lock.value("queue", Json::array())) add(lock, ticket);
     const auto waiting = lock.value("queue_length", std::uint64_t{0});
     if (!lock.contains("queue") && waiting > 0) {
-      table.row({{text_of(lock, "lock")}, {fmt::format("{} waiting", waiting), Colour::yellow},
-                 {"-"}, {"-"}, {"-"}, {"-"}, {"-"}});
+      table.row({{text_of(lock, "lock")},
+                 {fmt::format("{} waiting", waiting), Colour::yellow},
+                 {"-"},
+                 {"-"},
+                 {"-"},
+                 {"-"},
+                 {"-"}});
     }
   }
   context.print.table(table);
@@ -406,8 +411,8 @@ Outcome<void> list_elections(const Context& context, const std::string& name) {
     context.print.json(one);
     return success();
   }
-  Table table({{"ROLE"}, {"EPOCH", true}, {"PRIORITY", true}, {"SESSION"}, {"VALUE"},
-               {"CANDIDATE"}});
+  Table table(
+      {{"ROLE"}, {"EPOCH", true}, {"PRIORITY", true}, {"SESSION"}, {"VALUE"}, {"CANDIDATE"}});
   for (const Json& candidate : one.value("candidates", Json::array())) {
     const bool leads = text_of(candidate, "role") == "leader";
     table.row({{text_of(candidate, "role"), leads ? Colour::green : Colour::none},
@@ -447,15 +452,13 @@ constexpr std::array kElectVerbs = {
 
 }  // namespace
 
-const Verb kLock{"lock",
-                 "run a command while a lock is held; ls, break, graph",
+const Verb kLock{"lock", "run a command while a lock is held; ls, break, graph",
                  "  coordctl lock jobs -- ./nightly.sh\n"
                  "  coordctl lock jobs --wait 10s -- sh -c 'coordctl set /report done'\n"
                  "  coordctl lock pool --permits 3 -- ./one-of-three.sh\n"
                  "  coordctl lock ls",
                  &define_lock, kLockVerbs};
-const Verb kElect{"elect",
-                  "run a command while this one leads; ls",
+const Verb kElect{"elect", "run a command while this one leads; ls",
                   "  coordctl elect boss --value $(hostname) -- ./lead.sh\n"
                   "  coordctl elect boss --value spare --priority 1 -- ./lead.sh\n"
                   "  coordctl elect ls boss",

@@ -199,9 +199,8 @@ void Node::write(Request&& request) {
   follow_role();
   const auto deadline = now_.mono_ms + request.timeout_ms;
   if (is_diverged()) return refuse_diverged(request);
-  if (!is_admitted(request, reply) ||
-      (was_leader_ && !holds_session(request, reply) &&
-       !is_about_fences(reply.code, !request.fences.empty()))) {
+  if (!is_admitted(request, reply) || (was_leader_ && !holds_session(request, reply) &&
+                                       !is_about_fences(reply.code, !request.fences.empty()))) {
     deliver(std::move(reply));
     return;
   }

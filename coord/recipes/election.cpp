@@ -217,9 +217,9 @@ Answer join(const Join& op, Step& step) {
     options.is_sequential = true;
     options.content_type = "application/json";
     const auto stem = fmt::format("{:016x}{}", step.zxid.value(), kLatch);
-    const auto made = step.tree.create(candidate_path(path, stem),
-                                       Blob(text_of(candidate, step.brings_session)), options,
-                                       service_identities());
+    const auto made =
+        step.tree.create(candidate_path(path, stem), Blob(text_of(candidate, step.brings_session)),
+                         options, service_identities());
     if (made.code != Code::ok) return refusal(made);
     id = made.path.substr(path.size() + 1);
     settle_path(step, path);

@@ -60,7 +60,7 @@ struct ShowCandidate {
   std::string name;
   std::string candidate;  // Empty: the session's.
   SessionId session;
-  bool waits = false;     // Of a request that polls.
+  bool waits = false;      // Of a request that polls.
   bool is_joined = false;  // By that request: it resigns when its client has gone.
 };
 struct List {

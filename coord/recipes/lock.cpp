@@ -142,15 +142,14 @@ Answer held_by_others(const znode::Tree& tree, std::string_view name, const std:
   Answer answer;
   answer.code = Code::lock_held;
   if (shown.holders.empty()) {
-    answer.detail = fmt::format("lock {} is not free yet: a lock-delay runs, or others come first",
-                                name);
+    answer.detail =
+        fmt::format("lock {} is not free yet: a lock-delay runs, or others come first", name);
   } else {
     const auto& first = shown.holders.front();
-    answer.detail = fmt::format("lock {} is held by session {} with token {}{}", name,
-                                first.session, first.token,
-                                shown.holder_count > 1
-                                    ? fmt::format(", and by {} more", shown.holder_count - 1)
-                                    : std::string());
+    answer.detail = fmt::format(
+        "lock {} is held by session {} with token {}{}", name, first.session, first.token,
+        shown.holder_count > 1 ? fmt::format(", and by {} more", shown.holder_count - 1)
+                               : std::string());
   }
   answer.bytes = encode(shown);
   return answer;
@@ -226,8 +225,7 @@ Answer prepare(Step& step, const Acquire& op, const std::string& path) {
     options.mode = znode::Mode::container;
     options.with_parents = true;
     options.content_type = "application/json";
-    const auto made =
-        step.tree.create(path, Blob(text_of(lock)), options, service_identities());
+    const auto made = step.tree.create(path, Blob(text_of(lock)), options, service_identities());
     return made.code == Code::ok ? Answer() : refusal(made);
   }
   if (step.tree.check_access(path, znode::Permission::create, step.identities) != Code::ok) {
@@ -245,12 +243,12 @@ Answer prepare(Step& step, const Acquire& op, const std::string& path) {
     return false;
   });
   if (is_used) {
-    return refusal(Code::permits_mismatch,
-                   lock.permits > 0
-                       ? fmt::format("{} is a semaphore of {} permits as long as it is in use",
-                                     op.name, lock.permits)
-                       : fmt::format("{} is a lock and no semaphore as long as it is in use",
-                                     op.name));
+    return refusal(
+        Code::permits_mismatch,
+        lock.permits > 0
+            ? fmt::format("{} is a semaphore of {} permits as long as it is in use", op.name,
+                          lock.permits)
+            : fmt::format("{} is a lock and no semaphore as long as it is in use", op.name));
   }
   lock.permits = op.permits;
   write(step, path, text_of(lock));
@@ -295,9 +293,8 @@ Answer acquire(const Acquire& op, Step& step) {
   options.mode = znode::Mode::ephemeral;
   options.is_sequential = true;
   options.content_type = "application/json";
-  const auto made =
-      step.tree.create(ticket_path(path, ticket_stem(step.zxid, op.mode)), Blob(text_of(ticket)),
-                       options, service_identities());
+  const auto made = step.tree.create(ticket_path(path, ticket_stem(step.zxid, op.mode)),
+                                     Blob(text_of(ticket)), options, service_identities());
   if (made.code != Code::ok) return refusal(made);
   const auto id = made.path.substr(path.size() + 1);
   if (is_free) {
@@ -333,8 +330,9 @@ Answer release(const Release& op, Step& step) {
   auto id = op.ticket;
   if (id.empty()) {
     if (!step.session || step.brings_session) {
-      return refusal(Code::session_required, "\"mine\" is the ticket of the session in "
-                                             "Coord-Session");
+      return refusal(Code::session_required,
+                     "\"mine\" is the ticket of the session in "
+                     "Coord-Session");
     }
     id = find_ticket(step.tree, path, step.session, op.owner).value_or("");
   }
@@ -351,8 +349,8 @@ Answer release(const Release& op, Step& step) {
     return refusal(Code::forbidden, "to break a lock takes an operator's right");
   }
   if (!is_mine && !op.is_break) {
-    return refusal(Code::not_owner, fmt::format("ticket {} is session {}'s", id,
-                                                node->stat.ephemeral_owner));
+    return refusal(Code::not_owner,
+                   fmt::format("ticket {} is session {}'s", id, node->stat.ephemeral_owner));
   }
   Answer answer;
   auto ticket = ticket_of(*node);
@@ -369,8 +367,8 @@ Answer leave(const Leave& op, Step& step) {
   const auto path = lock_path(op.name);
   const auto node = step.tree.get(ticket_path(path, op.ticket));
   if (!node) {
-    return refusal(Code::not_found, fmt::format("ticket {} of lock {} was taken away", op.ticket,
-                                                op.name));
+    return refusal(Code::not_found,
+                   fmt::format("ticket {} of lock {} was taken away", op.ticket, op.name));
   }
   if (node->stat.ephemeral_owner != step.session) {
     return refusal(Code::not_owner, "another session's ticket");

@@ -34,8 +34,8 @@ inline constexpr std::uint32_t kPermitsMax = 10'000;
 inline constexpr std::int64_t kLockDelayMsMax = 3'600'000;
 inline constexpr std::size_t kTicketsMax = 100'000;  // Of one lock.
 inline constexpr std::uint32_t kCountMax = 1'000'000;
-inline constexpr std::size_t kShownMax = 1'000;          // Tickets in one answer, of each kind.
-inline constexpr std::size_t kRefusalShownMax = 20;      // Holders in a refusal.
+inline constexpr std::size_t kShownMax = 1'000;           // Tickets in one answer, of each kind.
+inline constexpr std::size_t kRefusalShownMax = 20;       // Holders in a refusal.
 inline constexpr std::size_t kGraphTicketsMax = 100'000;  // That one look for a circle visits.
 inline constexpr std::size_t kListMax = 10'000;
 

@@ -1,8 +1,9 @@
 // How the steps, queries and answers of locks become bytes.
+#include "coord/recipes/lock_codec.hpp"
+
 #include <utility>
 
 #include "coord/base/codec.hpp"
-#include "coord/recipes/lock_codec.hpp"
 #include "coord/recipes/lock_nodes.hpp"
 #include "znode/path.hpp"
 
@@ -146,9 +147,8 @@ bool decode(std::string_view bytes, Acquire& op) {
   const bool is_semaphore = op.mode == Mode::permits;
   return in.done() && name_error(op.name).empty() && is_text(op.owner, kOwnerBytesMax) &&
          is_text(op.data, kDataBytesMax) && is_semaphore == (op.permits > 0) &&
-         op.permits <= kPermitsMax && op.take >= 1 &&
-         op.take <= (is_semaphore ? op.permits : 1U) && op.lock_delay_ms >= 0 &&
-         op.lock_delay_ms <= kLockDelayMsMax;
+         op.permits <= kPermitsMax && op.take >= 1 && op.take <= (is_semaphore ? op.permits : 1U) &&
+         op.lock_delay_ms >= 0 && op.lock_delay_ms <= kLockDelayMsMax;
 }
 
 std::string encode(const Release& op) {

@@ -32,7 +32,9 @@ bool conflict(Mode a, Mode b) noexcept { return !(a == Mode::shared && b == Mode
 
 class Search {
  public:
-  Search(const znode::Tree& tree, Waiter start) : tree_(tree) { waiters_.push_back(std::move(start)); }
+  Search(const znode::Tree& tree, Waiter start) : tree_(tree) {
+    waiters_.push_back(std::move(start));
+  }
 
   // Visits them; false if there are too many. Stops at a circle that no semaphore has part in.
   bool run();
@@ -89,13 +91,12 @@ bool Search::has_others() const {
 
 void Search::add_waits_of(const Actor& actor, std::size_t parent) {
   steps_ += tree_.ephemeral_count_of(actor.first);
-  each_ticket_of(tree_, actor.first,
-                 [&](std::string_view lock, std::string_view id, const znode::View& node) {
-                   const auto ticket = ticket_of(node);
-                   if (ticket.is_held || ticket.owner != actor.second) return;
-                   waiters_.push_back({std::string(lock), std::string(id), *mode_of(id), actor,
-                                       parent});
-                 });
+  each_ticket_of(
+      tree_, actor.first, [&](std::string_view lock, std::string_view id, const znode::View& node) {
+        const auto ticket = ticket_of(node);
+        if (ticket.is_held || ticket.owner != actor.second) return;
+        waiters_.push_back({std::string(lock), std::string(id), *mode_of(id), actor, parent});
+      });
 }
 
 // Who waits at `index` waits for the first: is a semaphore on the way?
@@ -295,8 +296,11 @@ Answer find_circle(const Step& step, std::string_view name, std::string_view tic
   if (step.brings_session || step.tree.ephemeral_count_of(step.session) < 2) return {};
   const auto path = ticket_path(path_of(Kind::lock, name), ticket);
   const auto owner = ticket_of(*step.tree.get(path)).owner;
-  Search search(step.tree, {std::string(name), std::string(ticket),
-                            mode_of(ticket).value_or(Mode::exclusive), {step.session, owner}, 0});
+  Search search(step.tree, {std::string(name),
+                            std::string(ticket),
+                            mode_of(ticket).value_or(Mode::exclusive),
+                            {step.session, owner},
+                            0});
   if (!search.has_others()) return {};
   const auto too_large = [] {
     return refusal(Code::overloaded, "too many tickets would have to be searched for a deadlock");
@@ -314,16 +318,17 @@ Answer find_circle(const Step& step, std::string_view name, std::string_view tic
 Answer self_deadlock(SessionId session, std::string_view owner, std::string_view name,
                      std::string_view ticket) {
   CircleAnswer circle;
-  circle.members.push_back(
-      {session, std::string(owner), std::string(name), std::string(ticket)});
+  circle.members.push_back({session, std::string(owner), std::string(name), std::string(ticket)});
   auto answer = deadlock(circle);
-  answer.detail = fmt::format("this session and owner hold {} shared: they would wait for "
-                              "themselves to have it exclusively", name);
+  answer.detail = fmt::format(
+      "this session and owner hold {} shared: they would wait for "
+      "themselves to have it exclusively",
+      name);
   return answer;
 }
 
-std::uint64_t position_of(const znode::Tree& tree, std::string_view lock_path,
-                          const LockNode& lock, std::string_view id) {
+std::uint64_t position_of(const znode::Tree& tree, std::string_view lock_path, const LockNode& lock,
+                          std::string_view id) {
   if (id <= lock.granted) return 0;
   bool is_last = true;
   each_ticket(tree, lock_path, id, [&](std::string_view, const znode::View&) {
@@ -402,7 +407,8 @@ Answer show_graph(const Graph& query, const Look& look) {
       break;
     }
     const auto path = path_of(Kind::lock, name);
-    if (look.tree.check_access(path, znode::Permission::read, look.identities) != Code::ok) continue;
+    if (look.tree.check_access(path, znode::Permission::read, look.identities) != Code::ok)
+      continue;
     add_edges(look.tree, name, query.limit, graph.edges);
   }
   answer.bytes = encode(graph);

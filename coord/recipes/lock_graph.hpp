@@ -18,8 +18,8 @@ namespace coord::recipes::lock {
 // in it, it is one only if nobody who could still go on would free enough.
 [[nodiscard]] Answer find_circle(const Step& step, std::string_view name, std::string_view ticket);
 // Who holds a lock shared and waits for it exclusively waits for itself.
-[[nodiscard]] Answer self_deadlock(SessionId session, std::string_view owner,
-                                   std::string_view name, std::string_view ticket);
+[[nodiscard]] Answer self_deadlock(SessionId session, std::string_view owner, std::string_view name,
+                                   std::string_view ticket);
 // 0: held; 1: the next.
 [[nodiscard]] std::uint64_t position_of(const znode::Tree& tree, std::string_view lock_path,
                                         const LockNode& lock, std::string_view id);

@@ -94,8 +94,8 @@ std::optional<Mode> mode_of(std::string_view ticket) noexcept {
     const auto kind = kind_of(mode);
     if (!rest.starts_with(kind)) continue;
     const auto sequence = rest.substr(kind.size());
-    const bool is_number = std::all_of(sequence.begin(), sequence.end(),
-                                       [](char c) { return c >= '0' && c <= '9'; });
+    const bool is_number =
+        std::all_of(sequence.begin(), sequence.end(), [](char c) { return c >= '0' && c <= '9'; });
     if (sequence.size() >= kSequenceDigits && is_number) return mode;
   }
   return std::nullopt;

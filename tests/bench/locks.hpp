@@ -10,7 +10,7 @@ struct LockOptions {
   std::uint16_t port = 7070;
   std::size_t connections = 64;
   double seconds = 5;
-  std::uint64_t count = 100;     // Hand-overs.
+  std::uint64_t count = 100;    // Hand-overs.
   bool brings_session = false;  // Each lock brings its own; otherwise each connection has one.
 };
 struct LockResult {

@@ -335,8 +335,7 @@ class Coordctl(LockTest):
         self.assertEqual(self.member.get(self.tree).text, "first")
 
     def test_the_next_waits_for_the_first(self):
-        first = self.start("lock", self.name, "--", "sh", "-c", "read line")
-        first.stdin = None
+        self.start("lock", self.name, "--", "sleep", "60")
         wait_until(self.holder, 10, "the first")
         self.assertEqual(self.ctl("lock", self.name, "--wait", "0s", "--", "true").returncode, 4)
         timed_out = self.ctl("lock", self.name, "--wait", "300ms", "--", "true")

@@ -35,10 +35,9 @@ bool is_same(const core::ResultValue& got, const core::ResultValue& want) {
           },
           [&](const core::RecipeResult& r) {
             const auto& other = std::get<core::RecipeResult>(want);
-            const bool is_same_session =
-                r.opened.has_value() == other.opened.has_value() &&
-                (!r.opened || (r.opened->id == other.opened->id &&
-                               r.opened->secret == other.opened->secret));
+            const bool is_same_session = r.opened.has_value() == other.opened.has_value() &&
+                                         (!r.opened || (r.opened->id == other.opened->id &&
+                                                        r.opened->secret == other.opened->secret));
             return r.answer == other.answer && is_same_session;
           },
           [](const auto&) { return false; }},

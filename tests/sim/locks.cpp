@@ -48,20 +48,18 @@ std::map<std::string, Locks::Lock> Locks::read() const {
   const recipes::Look look{state_.tree(), state_.sessions(), state_.applied(), state_.service_ms(),
                            recipes::service_identities()};
   std::map<std::string, Lock> all;
-  state_.tree().children(
-      "/.coord/locks", {}, {}, [&](std::string_view name, const znode::View&) {
-        lock::LockAnswer shown;
-        const auto answer = recipes::view(recipes::Kind::lock,
-                                          lock::encode(lock::Show{std::string(name)}), look);
-        COORD_CHECK(lock::decode(answer.bytes, shown), "a lock that is there is shown", name);
-        auto& one = all[std::string(name)];
-        one.permits = shown.permits;
-        one.is_delayed =
-            state_.tree().get(fmt::format("/.coord/locks/{}/delay", name)).has_value();
-        one.tickets = std::move(shown.holders);
-        one.tickets.insert(one.tickets.end(), shown.queue.begin(), shown.queue.end());
-        return true;
-      });
+  state_.tree().children("/.coord/locks", {}, {}, [&](std::string_view name, const znode::View&) {
+    lock::LockAnswer shown;
+    const auto answer =
+        recipes::view(recipes::Kind::lock, lock::encode(lock::Show{std::string(name)}), look);
+    COORD_CHECK(lock::decode(answer.bytes, shown), "a lock that is there is shown", name);
+    auto& one = all[std::string(name)];
+    one.permits = shown.permits;
+    one.is_delayed = state_.tree().get(fmt::format("/.coord/locks/{}/delay", name)).has_value();
+    one.tickets = std::move(shown.holders);
+    one.tickets.insert(one.tickets.end(), shown.queue.begin(), shown.queue.end());
+    return true;
+  });
   return all;
 }
 
@@ -77,8 +75,7 @@ void Locks::check(const std::string& name, const Lock& one) {
     if (state_.sessions().find(ticket.session) == nullptr) {
       return world_.fail(kLocks, fmt::format("{} is left of session {}", name, ticket.session));
     }
-    const bool may =
-        fits(ticket.mode, ticket.take, is_any, is_shared, taken, one.permits);
+    const bool may = fits(ticket.mode, ticket.take, is_any, is_shared, taken, one.permits);
     if (!ticket.is_held) {
       if (!has_waiter && may && !one.is_delayed) {
         return world_.fail(kLocks, fmt::format("{} forgets {} of session {} at {}", name, ticket.id,
@@ -106,8 +103,8 @@ void Locks::check_tokens(const std::string& name, const Lock& one) {
     const auto [at, is_new] = known_.try_emplace(name + "/" + ticket.id, ticket.token);
     auto& highest = highest_[name];
     if (is_new && ticket.token <= highest) {
-      return world_.fail(kLocks, fmt::format("token {} of {} after {}", ticket.token, name,
-                                             highest));
+      return world_.fail(kLocks,
+                         fmt::format("token {} of {} after {}", ticket.token, name, highest));
     }
     if (at->second != ticket.token) {
       return world_.fail(kLocks, fmt::format("ticket {} has another token", ticket.id));

@@ -18,8 +18,8 @@
 #include "coord/core/outcome.hpp"
 #include "coord/core/state_machine.hpp"
 #include "election/entry.hpp"
-#include "watch/filter.hpp"
 #include "tests/sim/locks.hpp"
+#include "watch/filter.hpp"
 #include "znode/change.hpp"
 
 namespace coord::sim {

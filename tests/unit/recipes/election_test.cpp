@@ -24,9 +24,7 @@ struct Elections : Bench {
     EXPECT_TRUE(decode(view(Kind::election, encode(Show{"boss"})).bytes, shown));
     return shown;
   }
-  bool holds(std::uint64_t epoch) {
-    return recipes::holds(look(), Kind::election, "boss", epoch);
-  }
+  bool holds(std::uint64_t epoch) { return recipes::holds(look(), Kind::election, "boss", epoch); }
   static Candidate candidate_of(const Answer& answer) {
     CandidateAnswer shown;
     EXPECT_TRUE(decode(answer.bytes, shown)) << answer.detail;

@@ -80,8 +80,8 @@ struct World : Bench {
   std::vector<SessionId> sessions;
   std::map<std::string, std::uint64_t> highest;
 
-  void acquire(SessionId session, const std::string& name, Mode mode, std::uint32_t take,
-               Wait wait, const std::string& owner) {
+  void acquire(SessionId session, const std::string& name, Mode mode, std::uint32_t take, Wait wait,
+               const std::string& owner) {
     Acquire op;
     op.name = name;
     op.mode = mode;
@@ -200,8 +200,9 @@ void act(World& world, std::uint32_t what, std::uint32_t who, std::uint32_t how)
 
 RC_GTEST_PROP(LockProperty, RandomOperationsDoWhatAListOfTicketsDoes, ()) {
   const auto word = rc::gen::inRange<std::uint32_t>(0, 1U << 16);
-  const auto words = *rc::gen::container<std::vector<std::tuple<
-      std::uint32_t, std::uint32_t, std::uint32_t>>>(rc::gen::tuple(word, word, word));
+  const auto words =
+      *rc::gen::container<std::vector<std::tuple<std::uint32_t, std::uint32_t, std::uint32_t>>>(
+          rc::gen::tuple(word, word, word));
   World world;
   for (int i = 0; i < 5; ++i) world.sessions.push_back(world.open());
   for (const auto& [what, who, how] : words) {

@@ -169,8 +169,10 @@ TEST(Lock, ASemaphoreGivesItsPermitsInOrder) {
 TEST(Lock, ItsOwnerMayTakeItAgainAndEachReleaseLowersTheCount) {
   Locks locks;
   const auto session = locks.open();
-  const auto first = Locks::ticket_of(locks.take(session, "jobs", Wait::none, Mode::exclusive, "t"));
-  const auto again = Locks::ticket_of(locks.take(session, "jobs", Wait::none, Mode::exclusive, "t"));
+  const auto first =
+      Locks::ticket_of(locks.take(session, "jobs", Wait::none, Mode::exclusive, "t"));
+  const auto again =
+      Locks::ticket_of(locks.take(session, "jobs", Wait::none, Mode::exclusive, "t"));
   EXPECT_EQ(again.id, first.id);
   EXPECT_EQ(again.token, first.token);
   EXPECT_EQ(again.count, 2U);
