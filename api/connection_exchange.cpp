@@ -340,6 +340,7 @@ void Connection::start_poll(Exchange& exchange) {
 void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
   const auto& plan = exchange.plan;
   bool is_same = false;
+  auto from = std::max(reply.revision, plan.since.value_or(Zxid()));
   if (const auto* node = std::get_if<core::NodeValue>(&reply.result)) {
     is_same = plan.known_any || plan.known == node->stat.mzxid;
   } else if (const auto* children = std::get_if<core::ChildList>(&reply.result)) {
@@ -348,16 +349,19 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
     const auto& seen = recipe->answer;
     note_client(exchange, reply);
     exchange.seen.emplace(reply.code, seen.etag);
+    const auto changed = seen.changed ? seen.changed : seen.etag;
     if (plan.known || plan.known_any) {
       is_same = reply.code == Code::ok && (plan.known_any || plan.known == seen.etag);
-    } else {
-      const auto changed = seen.changed ? seen.changed : seen.etag;
+    } else if (plan.since) {
       const bool is_state = reply.code == Code::ok || reply.code == Code::not_found;
-      is_same = is_state && (!plan.since || changed <= *plan.since);
+      is_same = is_state && changed <= *plan.since;
+      if (!changed) from = *plan.since;  // Nobody knows when it changed: it is looked at again.
+    } else {
+      is_same = reply.code == Code::ok ? !seen.is_final : reply.code == Code::not_found;
     }
   }
   if (is_same) {
-    wait_for_change(exchange, std::max(reply.revision, plan.since.value_or(Zxid())));
+    wait_for_change(exchange, from);
     return;
   }
   answer_reply(plan, reply, context_of(exchange), target_of(exchange));

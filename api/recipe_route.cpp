@@ -3,14 +3,14 @@
 #include <fmt/format.h>
 
 #include "api/recipes.hpp"
-#include "api/text.hpp"
 #include "coord/base/check.hpp"
 #include "coord/recipes/recipe.hpp"
 
 namespace coord::api {
 
 std::vector<std::span<const RouteSpec>> recipe_routes() {
-  return {config_routes(), counter_routes()};
+  return {barrier_routes(), config_routes(),   counter_routes(),
+          queue_routes(),   decision_routes(), transaction_routes()};
 }
 
 const core::RecipeResult& recipe_result(const core::Reply& reply) {
@@ -18,6 +18,8 @@ const core::RecipeResult& recipe_result(const core::Reply& reply) {
   COORD_CHECK(result != nullptr, "a recipe's reply has its result");
   return *result;
 }
+
+void answer_nothing(const Plan&, const core::Reply&, RecipeBody& body) { body.status = 204; }
 
 Problem check_name(std::string_view what, std::string_view name) {
   const auto wrong = recipes::name_error(name);
@@ -31,22 +33,6 @@ void set_step(Plan& plan, recipes::Kind kind, std::string bytes) {
 
 void set_query(Plan& plan, recipes::Kind kind, std::string bytes) {
   plan.request.op = core::RecipeQuery{kind, std::move(bytes)};
-}
-
-Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after) {
-  Problem problem;
-  const auto& limits = in.options.requests;
-  limit = in.query.count("limit", problem).value_or(limits.list_limit_default);
-  if (problem) return problem;
-  if (limit == 0 || limit > limits.list_limit_max) {
-    return bad_request(fmt::format("limit must be 1 to {}", limits.list_limit_max));
-  }
-  const auto* text = in.query.find("cursor");
-  if (text == nullptr) return {};
-  auto cursor = decode_cursor(*text);
-  if (!cursor) return bad_request("this is not a cursor that a listing gave");
-  after = std::move(*cursor);
-  return {};
 }
 
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name) {

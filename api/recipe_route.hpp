@@ -60,13 +60,13 @@ struct RecipeRoute {
 
 // The recipe's result of a reply. Requires: it has one.
 [[nodiscard]] const core::RecipeResult& recipe_result(const core::Reply& reply);
+// A RecipeRoute::answer: 204.
+void answer_nothing(const Plan& plan, const core::Reply& reply, RecipeBody& body);
 // Refuses a name that is none: 400.
 [[nodiscard]] Problem check_name(std::string_view what, std::string_view name);
 // A step, a query of `kind` as the plan's operation.
 void set_step(Plan& plan, recipes::Kind kind, std::string bytes);
 void set_query(Plan& plan, recipes::Kind kind, std::string bytes);
-// limit= and cursor=. Routes with trait_list have them.
-[[nodiscard]] Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after);
 // Watches the recipe's own node and all below it: for long polls and streams of a GET.
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name);
 // Lets the step bring a session of its own, unless the request names one. invalid: a ttl out of
