@@ -10,6 +10,7 @@
 #include "api/fields.hpp"
 #include "api/recipes.hpp"
 #include "coord/base/check.hpp"
+#include "coord/recipes/config_limits.hpp"
 #include "coord/base/limits.hpp"
 
 namespace coord::api {
