@@ -21,7 +21,7 @@
 
 #include "api/bodies.hpp"
 #include "api/text.hpp"
-#include "coord/base/limits.hpp"
+#include "coord/recipes/config_limits.hpp"
 
 namespace coord::api {
 namespace {

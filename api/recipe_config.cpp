@@ -10,6 +10,7 @@
 #include "api/fields.hpp"
 #include "api/recipes.hpp"
 #include "coord/base/check.hpp"
+#include "coord/recipes/config_limits.hpp"
 #include "coord/base/limits.hpp"
 
 namespace coord::api {
@@ -273,7 +274,9 @@ Problem plan_clients(const PlanInput& in, Plan& plan) {
 Problem plan_list(const PlanInput& in, Plan& plan) {
   config::Query query;
   query.ask = Ask::list;
-  if (auto problem = take_page(in, query.limit, query.after)) return problem;
+  if (auto problem = take_limit(in, plan)) return problem;
+  if (auto problem = take_cursor(in, query.after)) return problem;
+  query.limit = plan.limit;
   set_query(plan, recipes::Kind::config, encode(query));
   return {};
 }
@@ -290,7 +293,9 @@ Problem plan_releases(const PlanInput& in, Plan& plan) {
   config::Query query;
   query.ask = Ask::releases;
   std::string cursor;
-  if (auto problem = take_page(in, query.limit, cursor)) return problem;
+  if (auto problem = take_limit(in, plan)) return problem;
+  if (auto problem = take_cursor(in, cursor)) return problem;
+  query.limit = plan.limit;
   if (!cursor.empty()) {
     const auto below = parse_u64(cursor);
     if (!below) return bad_request("this is not a cursor of this listing");

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include "api/recipes.hpp"
-#include "api/text.hpp"
 #include "coord/base/check.hpp"
 #include "coord/recipes/recipe.hpp"
 

@@ -6,7 +6,7 @@
 #include <charconv>
 
 #include "coord/base/check.hpp"
-#include "coord/base/limits.hpp"
+#include "coord/recipes/config_limits.hpp"
 
 namespace coord::recipes::config {
 namespace {

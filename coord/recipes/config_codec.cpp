@@ -8,6 +8,7 @@
 #include "coord/base/codec.hpp"
 #include "coord/base/limits.hpp"
 #include "coord/recipes/config.hpp"
+#include "coord/recipes/config_limits.hpp"
 #include "znode/path.hpp"
 
 namespace coord::recipes::config {

@@ -4,6 +4,7 @@
 
 #include "coord/base/limits.hpp"
 #include "coord/base/records.hpp"
+#include "coord/recipes/config_limits.hpp"
 
 namespace coord::recipes::config {
 namespace {
