@@ -9,7 +9,8 @@
 namespace coord::api {
 
 std::vector<std::span<const RouteSpec>> recipe_routes() {
-  return {counter_routes(), service_routes()};
+  return {barrier_routes(),  counter_routes(), queue_routes(),
+          decision_routes(), service_routes(), transaction_routes()};
 }
 
 const core::RecipeResult& recipe_result(const core::Reply& reply) {
@@ -17,6 +18,8 @@ const core::RecipeResult& recipe_result(const core::Reply& reply) {
   COORD_CHECK(result != nullptr, "a recipe's reply has its result");
   return *result;
 }
+
+void answer_nothing(const Plan&, const core::Reply&, RecipeBody& body) { body.status = 204; }
 
 Problem check_name(std::string_view what, std::string_view name) {
   const auto wrong = recipes::name_error(name);
