@@ -3,6 +3,7 @@
 #include "api/admin.hpp"
 #include "api/bodies.hpp"
 #include "api/connection.hpp"
+#include "api/recipe_route.hpp"
 #include "coord/base/check.hpp"
 
 namespace coord::api {

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "api/connection.hpp"
+#include "api/recipe_route.hpp"
 
 namespace coord::api {
 namespace {

@@ -269,19 +269,43 @@ bool asks_for(const Question& question, Type type) {
          question.type == static_cast<std::uint16_t>(Type::any);
 }
 
-void answer_service(const Question& question, const Endpoint& endpoint, std::uint32_t ttl_s,
-                    Message& message) {
-  const auto address = address_bytes(endpoint.address);
+// Where an SRV record points to: a name that means the address, or the host name. Empty: nowhere.
+std::string target_of(const Endpoint& endpoint, const std::string& address) {
   const auto target =
       address.empty() ? wire_name(endpoint.address) : wire_name(to_hex(address) + ".addr.coord");
-  if (target.size() < 2) return;
-  std::string data;
-  put16(data, 1);  // One priority for all.
-  put16(data, endpoint.weight);
-  put16(data, endpoint.port);
-  data += target;
-  if (!message.answer(kSameName, Type::srv, ttl_s, data)) return;
-  if (!address.empty()) message.additional(target, type_of(address), ttl_s, address);
+  return target.size() < 2 ? std::string() : target;
+}
+
+// The services first, then (a section of its own) the addresses that their targets mean.
+std::string answer_services(const Question& question, const std::vector<Endpoint>& endpoints,
+                            std::uint32_t ttl_s, std::size_t bytes_max) {
+  Message message(question, Rcode::ok, bytes_max);
+  std::vector<std::pair<std::string, std::string>> addresses;  // By target.
+  bool has_any = false;
+  const auto count = std::min(endpoints.size(), kRecordsMax);
+  for (std::size_t i = 0; i < count; ++i) {
+    const auto& endpoint = endpoints[i];
+    auto address = address_bytes(endpoint.address);
+    auto target = target_of(endpoint, address);
+    if (target.empty()) continue;
+    std::string data;
+    put16(data, 1);  // One priority for all.
+    put16(data, endpoint.weight);
+    put16(data, endpoint.port);
+    data += target;
+    has_any = true;
+    if (!message.answer(kSameName, Type::srv, ttl_s, data)) break;
+    if (address.empty()) continue;
+    std::pair one(std::move(target), std::move(address));
+    if (std::find(addresses.begin(), addresses.end(), one) == addresses.end()) {
+      addresses.push_back(std::move(one));
+    }
+  }
+  if (!has_any) return answer_nothing(question, Rcode::ok, ttl_s);
+  for (const auto& [target, address] : addresses) {
+    message.additional(target, type_of(address), ttl_s, address);
+  }
+  return message.finish();
 }
 
 }  // namespace
@@ -357,17 +381,15 @@ Wanted wanted_by(const Question& question) {
 
 std::string answer(const Question& question, const std::vector<Endpoint>& endpoints,
                    std::uint32_t ttl_s, std::size_t bytes_max) {
+  if (question.type == static_cast<std::uint16_t>(Type::srv)) {
+    return answer_services(question, endpoints, ttl_s, bytes_max);
+  }
   Message message(question, Rcode::ok, bytes_max);
   bool has_any = false;
   const auto count = std::min(endpoints.size(), kRecordsMax);
   std::vector<std::string> seen;  // One address may be that of several instances.
   for (std::size_t i = 0; i < count; ++i) {
     const auto& endpoint = endpoints[i];
-    if (question.type == static_cast<std::uint16_t>(Type::srv)) {
-      answer_service(question, endpoint, ttl_s, message);
-      has_any = true;
-      continue;
-    }
     auto address = address_bytes(endpoint.address);
     if (address.empty() || !asks_for(question, type_of(address))) continue;
     if (std::find(seen.begin(), seen.end(), address) != seen.end()) continue;

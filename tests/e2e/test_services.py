@@ -294,6 +294,12 @@ class Checks(ServiceTest):
         super().setUp()
         self.target = Target()
         self.addCleanup(self.target.close)
+        self.addCleanup(self.leave)
+
+    def leave(self):
+        answer = self.member.get(self.url)
+        for one in answer.json["instances"] if answer.status == 200 else []:
+            self.member.delete(f"{self.url}/{one['id']}")
 
     def healthy(self):
         return [i["healthy"] for i in self.instances()]
@@ -511,7 +517,7 @@ class Ctl(ServiceTest):
 
     def test_the_registration_lasts_as_long_as_the_command(self):
         process = self.spawn("--ttl", "2s", "--tag", "blue", "--meta", "zone=eu", "--", "sh", "-c",
-                             "echo $COORD_SERVICE $COORD_INSTANCE; read x < /dev/tty; sleep 60")
+                             "echo $COORD_SERVICE $COORD_INSTANCE; exec sleep 60")
         wait_until(self.is_there, 10, "the registration")
         [one] = self.instances()
         self.assertEqual((one["tags"], one["meta"], one["ttl_ms"]),

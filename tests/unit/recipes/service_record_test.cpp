@@ -59,16 +59,19 @@ TEST(ServiceRecord, WhatIsWrongWithARegistrationIsSaid) {
   };
   EXPECT_EQ(problem_with([](Instance&) {}), "");
   for (const auto& change : std::vector<void (*)(Instance&)>{
-           [](Instance& i) { i.address = ""; },
-           [](Instance& i) { i.address = "a b"; },
-           [](Instance& i) { i.address = "a\nport=1"; },
-           [](Instance& i) { i.port = 65'536; },
-           [](Instance& i) { i.weight = 65'536; },
-           [](Instance& i) { i.tags = {"a\nb"}; },
+           [](Instance& i) { i.address = ""; }, [](Instance& i) { i.address = "a b"; },
+           [](Instance& i) { i.address = "a\nport=1"; }, [](Instance& i) { i.port = 65'536; },
+           [](Instance& i) { i.weight = 65'536; }, [](Instance& i) { i.tags = {"a\nb"}; },
            [](Instance& i) { i.tags.assign(kTagsMax + 1, "t"); },
-           [](Instance& i) { i.meta = {{"b", ""}, {"a", ""}}; },
-           [](Instance& i) { i.meta = {{"k", "\x01"}}; },
-           [](Instance& i) { i.meta = {{"", "v"}}; },
+           [](Instance& i) {
+             i.meta = {{"b", ""}, {"a", ""}};
+           },
+           [](Instance& i) {
+             i.meta = {{"k", "\x01"}};
+           },
+           [](Instance& i) {
+             i.meta = {{"", "v"}};
+           },
            [](Instance& i) { i.checks[0].interval_ms = 1; },
            [](Instance& i) { i.checks[0].timeout_ms = kTimeoutMsMax + 1; },
            [](Instance& i) { i.checks[0].target = "https://h/"; },
