@@ -310,7 +310,9 @@ void Connection::on_safety_deadline(Exchange& exchange) {
 // ---- long polls
 
 void Connection::start_poll(Exchange& exchange) {
-  if (exchange.plan.known || exchange.plan.known_any) {
+  const auto& plan = exchange.plan;
+  // Of a recipe what is final already, or missing, is seen by looking first.
+  if (plan.known || plan.known_any || (plan.route->recipe != nullptr && !plan.since)) {
     exchange.phase = Phase::poll_read;
     auto request = template_of(exchange);
     request.op = exchange.plan.request.op;
@@ -330,7 +332,13 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
   } else if (const auto* children = std::get_if<core::ChildList>(&reply.result)) {
     is_same = plan.known_any || plan.known == children->stat.pzxid;
   } else if (const auto* recipe = std::get_if<core::RecipeResult>(&reply.result)) {
-    is_same = reply.code == Code::ok && (plan.known_any || plan.known == recipe->answer.etag);
+    const bool has_known = plan.known || plan.known_any;
+    if (reply.code == Code::ok) {
+      is_same = has_known ? plan.known_any || plan.known == recipe->answer.etag
+                          : !recipe->answer.is_final;
+    } else {
+      is_same = !has_known && reply.code == Code::not_found;  // It is waited for.
+    }
   }
   if (is_same) {
     wait_for_change(exchange, reply.revision);

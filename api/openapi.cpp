@@ -24,23 +24,33 @@ constexpr ParameterInfo kParameters[] = {
     {"block", "integer", "Take a block of so many ids"},
     {"bytes", "integer", "The most bytes that the values of the subtree may have"},
     {"consistency", "linearizable|leader|local", "Of the read; linearizable by default"},
+    {"count", "integer", "How many have to come"},
     {"cursor", "string", "Of the page before; opaque"},
     {"depth", "string", "Levels below the node: 0, 1 (watches), N (walks), all"},
     {"dry_run", "boolean", "Only say what the cluster would come to"},
+    {"for", "duration", "The lease ends so long from now; 0s gives the item back"},
+    {"for_ms", "integer", "The same in milliseconds"},
     {"from", "integer", "After this revision"},
     {"id", "integer", "Of the new member; never used before"},
     {"initial", "boolean", "The present state first"},
+    {"lease", "string",
+     "How long the item is the taker's (30s); of an item that was taken: its lease"},
+    {"lease_ms", "integer", "The same in milliseconds"},
     {"limit", "integer", "Entries of a page, 1 to 10,000; 1,000 by default"},
+    {"max_deliveries", "integer",
+     "An item that was delivered so often in vain is dead; 0: no bound"},
     {"max_staleness", "duration", "Of a local read: refuse rather than be older"},
     {"min_revision", "integer", "Of a local read: wait until this revision is applied"},
     {"mode", "persistent|ephemeral|container", "Of a node that is created"},
     {"name", "string", "What the session calls itself"},
     {"nodes", "integer", "The most nodes that the subtree may have"},
     {"parents", "boolean", "Make missing parents"},
+    {"participants", "string", "Who has to vote: names, separated by commas"},
     {"path", "string", "A node to watch; may stand more than once"},
     {"peer", "string", "HOST:PORT, where the other members reach it"},
     {"prefix", "string", "Names that start with it; of POST: what the digits follow"},
     {"prev", "boolean", "Events carry the value before"},
+    {"proposer", "string", "A name by which a retry is known"},
     {"recursive", "boolean", "The node and all below it"},
     {"replaces", "integer", "The member that goes when this one is promoted"},
     {"role", "voter|observer|standby", "Of a member; a standby becomes a voter by itself"},
@@ -49,11 +59,13 @@ constexpr ParameterInfo kParameters[] = {
     {"stat", "boolean", "With the stat of each child"},
     {"system", "boolean", "With /.coord and /zookeeper"},
     {"timeout", "duration", "How long the request may take; 10s by default"},
+    {"timeout_ms", "integer", "How long the participants have to vote"},
     {"to", "integer", "The member that is to lead; by default the one that has most of the log"},
     {"ttl", "duration", "The node, or the session, ends when it is not renewed for so long"},
     {"ttl_ms", "integer", "The same in milliseconds"},
     {"values", "boolean", "With the values"},
     {"version", "integer", "Only if the node has this data version"},
+    {"vote", "yes|no", "The participant's vote"},
     {"wait", "duration", "Long poll: wait so long for a change"},
 };
 
@@ -126,6 +138,8 @@ std::string_view summary_of_argument(const RouteSpec& route, std::string_view na
   if (name == "path") return "The node's path, without the leading slash; may be empty";
   if (route.path.starts_with("/v1/cluster")) return "The member's id";
   if (route.path.starts_with("/v1/sessions")) return "The id, the whole token, or `mine`";
+  if (name == "id") return "The number that POST gave it";
+  if (name == "item") return "The number that it was put under";
   if (name == "ticket" || name == "candidate") return "Its id, or `mine`";
   return "[A-Za-z0-9._-]{1,255}";
 }

@@ -152,28 +152,6 @@ Problem plan_get(const PlanInput& in, Plan& plan) {
   return problem;
 }
 
-Problem take_limit(const PlanInput& in, Plan& plan) {
-  Problem problem;
-  plan.limit = in.options.requests.list_limit_default;
-  if (const auto limit = in.query.count("limit", problem)) {
-    if (*limit == 0 || *limit > in.options.requests.list_limit_max) {
-      return bad_request(fmt::format("limit must be 1 to {}", in.options.requests.list_limit_max));
-    }
-    plan.limit = static_cast<std::size_t>(*limit);
-  }
-  return problem;
-}
-
-// The cursor's text, or an empty one.
-Problem take_cursor(const PlanInput& in, std::string& after) {
-  const auto* text = in.query.find("cursor");
-  if (text == nullptr) return {};
-  auto cursor = decode_cursor(*text);
-  if (!cursor) return bad_request("this is not a cursor that a listing gave");
-  after = std::move(*cursor);
-  return {};
-}
-
 Problem take_number_cursor(const PlanInput& in, std::uint64_t& after) {
   std::string text;
   if (auto problem = take_cursor(in, text)) return problem;
@@ -432,6 +410,28 @@ Problem plan_txn(const PlanInput& in, Plan& plan) {
 }
 
 }  // namespace
+
+Problem take_limit(const PlanInput& in, Plan& plan) {
+  Problem problem;
+  plan.limit = in.options.requests.list_limit_default;
+  if (const auto limit = in.query.count("limit", problem)) {
+    if (*limit == 0 || *limit > in.options.requests.list_limit_max) {
+      return bad_request(fmt::format("limit must be 1 to {}", in.options.requests.list_limit_max));
+    }
+    plan.limit = static_cast<std::size_t>(*limit);
+  }
+  return problem;
+}
+
+// The cursor's text, or an empty one.
+Problem take_cursor(const PlanInput& in, std::string& after) {
+  const auto* text = in.query.find("cursor");
+  if (text == nullptr) return {};
+  auto cursor = decode_cursor(*text);
+  if (!cursor) return bad_request("this is not a cursor that a listing gave");
+  after = std::move(*cursor);
+  return {};
+}
 
 Problem plan_endpoint(const PlanInput& in, Plan& plan) {
   if (plan.route->path.ends_with("{path}")) {

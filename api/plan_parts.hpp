@@ -39,6 +39,9 @@ struct PlanInput {
 };
 
 [[nodiscard]] Problem bad_request(std::string detail);
+// limit= into plan.limit, and the name that cursor= stands for (empty without one).
+[[nodiscard]] Problem take_limit(const PlanInput& in, Plan& plan);
+[[nodiscard]] Problem take_cursor(const PlanInput& in, std::string& after);
 
 // Sets plan.request.op and what else the endpoint needs.
 [[nodiscard]] Problem plan_endpoint(const PlanInput& in, Plan& plan);

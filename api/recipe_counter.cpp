@@ -2,7 +2,7 @@
 #include <array>
 
 #include "api/fields.hpp"
-#include "api/recipe_route.hpp"
+#include "api/recipe_list.hpp"
 #include "api/recipes.hpp"
 #include "coord/recipes/counter.hpp"
 
@@ -36,6 +36,20 @@ Problem plan_get(const PlanInput& in, Plan& plan) {
   return {};
 }
 
+Problem plan_remove(const PlanInput& in, Plan& plan) {
+  const auto name = in.arguments[0];
+  if (auto problem = check_name("the counter", name)) return problem;
+  set_step(plan, recipes::Kind::counter, encode(counter::Remove{std::string(name)}));
+  return {};
+}
+
+Problem plan_list(const PlanInput& in, Plan& plan) {
+  recipes::ListQuery query;
+  if (auto problem = take_list(in, plan, query)) return problem;
+  set_query(plan, recipes::Kind::counter, counter::encode(query));
+  return {};
+}
+
 // Counters are strings: JavaScript's numbers end at 2^53.
 void answer(const Plan& plan, const core::Reply& reply, RecipeBody& body) {
   counter::Value value;
@@ -50,11 +64,29 @@ void answer(const Plan& plan, const core::Reply& reply, RecipeBody& body) {
   object.number("revision", reply.revision.value()).close();
 }
 
+void answer_list(const Plan&, const core::Reply& reply, RecipeBody& body) {
+  append_list(body.text, "counters", reply,
+              [](const recipes::ListEntry& entry, JsonObject& object) {
+                counter::Value value;
+                static_cast<void>(counter::decode(entry.bytes, value));
+                object.text("name", entry.name).text("value", fmt::format("{}", value.after));
+              });
+}
+
 constexpr RecipeRoute kAdd{plan_add, answer};
 constexpr RecipeRoute kGet{plan_get, answer, nullptr, offers_json | offers_event_stream, "counter"};
+constexpr RecipeRoute kRemove{plan_remove, answer_nothing, nullptr, offers_json, {}, "204"};
+constexpr RecipeRoute kList{plan_list, answer_list};
 
 constexpr std::array<std::string_view, 2> kAddNames{"add", "block"};
 constexpr std::array kRoutes = {
+    RouteSpec{Method::get,
+              "/v1/counters",
+              Endpoint::recipe,
+              trait_read | trait_list,
+              {},
+              "The counters and their values",
+              &kList},
     RouteSpec{Method::post, "/v1/counters/{name}", Endpoint::recipe, trait_write | trait_body,
               kAddNames, "Add to a counter, or take a block of ids from it", &kAdd},
     RouteSpec{Method::get,
@@ -64,6 +96,13 @@ constexpr std::array kRoutes = {
               {},
               "The value of a counter",
               &kGet},
+    RouteSpec{Method::erase,
+              "/v1/counters/{name}",
+              Endpoint::recipe,
+              trait_write,
+              {},
+              "Remove a counter; it begins from zero again",
+              &kRemove},
 };
 
 }  // namespace

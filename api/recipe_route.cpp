@@ -8,13 +8,18 @@
 
 namespace coord::api {
 
-std::vector<std::span<const RouteSpec>> recipe_routes() { return {counter_routes()}; }
+std::vector<std::span<const RouteSpec>> recipe_routes() {
+  return {barrier_routes(), counter_routes(), queue_routes(), decision_routes(),
+          transaction_routes()};
+}
 
 const core::RecipeResult& recipe_result(const core::Reply& reply) {
   const auto* result = std::get_if<core::RecipeResult>(&reply.result);
   COORD_CHECK(result != nullptr, "a recipe's reply has its result");
   return *result;
 }
+
+void answer_nothing(const Plan&, const core::Reply&, RecipeBody& body) { body.status = 204; }
 
 Problem check_name(std::string_view what, std::string_view name) {
   const auto wrong = recipes::name_error(name);

@@ -43,6 +43,8 @@ struct RecipeRoute {
 
 // The recipe's result of a reply. Requires: it has one.
 [[nodiscard]] const core::RecipeResult& recipe_result(const core::Reply& reply);
+// A RecipeRoute::answer: 204.
+void answer_nothing(const Plan& plan, const core::Reply& reply, RecipeBody& body);
 // Refuses a name that is none: 400.
 [[nodiscard]] Problem check_name(std::string_view what, std::string_view name);
 // A step, a query of `kind` as the plan's operation.

@@ -7,6 +7,10 @@
 
 namespace coord::api {
 
+[[nodiscard]] std::span<const RouteSpec> barrier_routes() noexcept;
 [[nodiscard]] std::span<const RouteSpec> counter_routes() noexcept;
+[[nodiscard]] std::span<const RouteSpec> decision_routes() noexcept;
+[[nodiscard]] std::span<const RouteSpec> queue_routes() noexcept;
+[[nodiscard]] std::span<const RouteSpec> transaction_routes() noexcept;
 
 }  // namespace coord::api

@@ -247,6 +247,8 @@ std::string_view title_of(Code code) noexcept {
       return "A quota is exceeded";
     case Code::disk_full:
       return "The disk is full";
+    case Code::conflict:
+      return "Its present state does not allow this";
     default:
       return word_of(code);
   }

@@ -51,6 +51,8 @@ struct Answer {
   std::string watch;
   std::string poll;
   std::string give_up;
+  // Of a view: what it shows stays so, and a long poll is answered at once.
+  bool is_final = false;
 
   // The acting session ends with this step (a lock gives back the session that it brought).
   bool ends_session = false;

@@ -1,13 +1,15 @@
 // Counter: a 64-bit number that many add to, and blocks of ids that are never given twice.
 //
-// The node /.coord/counters/NAME holds the number as a signed decimal. It is made by the first
-// step; what is read before that is zero.
+// The node /.coord/counters/NAME holds the number as a signed decimal. The first step makes it,
+// from zero; before that there is no such counter. A counter that was removed begins from zero
+// again, and gives its ids again.
 #pragma once
 
 #include <cstdint>
 #include <string>
 #include <string_view>
 
+#include "coord/recipes/listing.hpp"
 #include "coord/recipes/recipe.hpp"
 
 namespace coord::recipes::counter {
@@ -17,6 +19,10 @@ struct Add {
   std::string name;
   std::int64_t delta = 1;
   friend bool operator==(const Add&, const Add&) = default;
+};
+struct Remove {
+  std::string name;
+  friend bool operator==(const Remove&, const Remove&) = default;
 };
 struct Get {
   std::string name;
@@ -28,12 +34,15 @@ struct Value {
 };
 
 [[nodiscard]] std::string encode(const Add& op);
+[[nodiscard]] std::string encode(const Remove& op);
 [[nodiscard]] std::string encode(const Get& query);
+// The listing's entries hold a Value each.
+[[nodiscard]] std::string encode(const ListQuery& query);
 [[nodiscard]] bool decode(std::string_view bytes, Value& value);
 
 [[nodiscard]] bool is_step(std::string_view bytes);
 [[nodiscard]] bool is_query(std::string_view bytes);
-// invalid when the number would overflow.
+// Add: invalid when the number would overflow. Remove: not_found.
 [[nodiscard]] Answer run(std::string_view bytes, Step& step);
 [[nodiscard]] Answer view(std::string_view bytes, const Look& look);
 

@@ -6,7 +6,11 @@
 
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
+#include "coord/recipes/barrier.hpp"
 #include "coord/recipes/counter.hpp"
+#include "coord/recipes/decision.hpp"
+#include "coord/recipes/queue.hpp"
+#include "coord/recipes/transaction.hpp"
 
 namespace coord::recipes {
 namespace {
@@ -26,8 +30,16 @@ struct Recipe {
 };
 
 constexpr std::array kRecipes = {
+    Recipe{Kind::barrier, "barriers", barrier::is_step, barrier::is_query, barrier::run,
+           barrier::view, barrier::settle},
     Recipe{Kind::counter, "counters", counter::is_step, counter::is_query, counter::run,
            counter::view},
+    Recipe{Kind::queue, "queues", queue::is_step, queue::is_query, queue::run, queue::view,
+           queue::settle, queue::deadline, queue::due},
+    Recipe{Kind::decision, "decisions", decision::is_step, decision::is_query, decision::run,
+           decision::view},
+    Recipe{Kind::transaction, "transactions", transaction::is_step, transaction::is_query,
+           transaction::run, transaction::view, nullptr, transaction::deadline, transaction::due},
 };
 
 const Recipe* find(Kind kind) noexcept {
@@ -51,6 +63,7 @@ void encode(const Answer& answer, Writer& out) {
   out.bytes(answer.watch);
   out.bytes(answer.poll);
   out.bytes(answer.give_up);
+  out.boolean(answer.is_final);
   out.boolean(answer.ends_session);
 }
 
@@ -69,6 +82,7 @@ Answer decode_answer(Reader& in) {
   answer.watch = in.bytes();
   answer.poll = in.bytes();
   answer.give_up = in.bytes();
+  answer.is_final = in.boolean();
   answer.ends_session = in.boolean();
   return answer;
 }
