@@ -1,6 +1,7 @@
 """Debian's ZooKeeper as a server, and its protocol byte by byte, for what its clients cannot send."""
 
 import base64
+import functools
 import hashlib
 import os
 import shutil
@@ -13,7 +14,7 @@ import unittest
 from pathlib import Path
 
 from cluster import Cluster
-from harness import SLOW, Member, free_port, wait_until
+from harness import COORDD, SLOW, Member, free_port, wait_until
 
 DEBIAN_PYTHON = "/usr/lib/python3/dist-packages"
 JAR = Path("/usr/share/java/zookeeper.jar")
@@ -38,10 +39,22 @@ def need_zookeeper():
         raise unittest.SkipTest("Debian's zookeeper is not installed")
 
 
+@functools.cache
+def serves_zookeeper():
+    done = subprocess.run([str(COORDD), "--help"], capture_output=True, text=True, timeout=30)
+    return "--zookeeper-session-min" in done.stdout
+
+
+def need_zookeeper_port():
+    if not serves_zookeeper():
+        raise unittest.SkipTest("this coordd does not serve ZooKeeper's protocol")
+
+
 class ZkMember(Member):
     """A member that listens for ZooKeeper's clients too."""
 
     def __init__(self, data=None, flags=()):
+        need_zookeeper_port()
         self.zookeeper_port = free_port()
         super().__init__(data, ["--zookeeper", self.zookeeper, *flags])
 
@@ -54,6 +67,7 @@ class ZkCluster(Cluster):
     """Members that listen for ZooKeeper's clients too."""
 
     def make(self, i):
+        need_zookeeper_port()
         member = super().make(i)
         member.zookeeper_port = free_port()
         member.flags += ["--zookeeper", f"127.0.0.1:{member.zookeeper_port}"]
