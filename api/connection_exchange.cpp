@@ -365,7 +365,6 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
         reply.code == Code::ok || (reply.code == Code::not_found && !plan.recipe.watches_answer);
     note_client(exchange, reply);
     exchange.seen.emplace(reply.code, seen.etag);
-    const auto changed = seen.changed ? seen.changed : seen.etag;
     if (plan.known || plan.known_any) {
       is_same = reply.code == Code::ok && (plan.known_any || plan.known == seen.etag);
     } else if (!plan.since) {
