@@ -182,6 +182,7 @@ void Connection::deliver(core::Delivery delivery) {
   }
   auto* event = std::get_if<core::WatchEvent>(&delivery);
   auto* state = std::get_if<core::WatchState>(&delivery);
+  if (event == nullptr && state == nullptr) return;
   const auto watch = event != nullptr ? event->watch : state->watch;
   for (auto* exchange = head_; exchange != nullptr; exchange = exchange->next) {
     if (exchange->watch != watch || exchange->phase == Phase::done) continue;

@@ -45,6 +45,8 @@ class Gateway {
   virtual void subscribe(core::Subscribe subscribe) = 0;
   virtual void unsubscribe(core::Unsubscribe unsubscribe) = 0;
   virtual void resume(core::ResumeWatch resume) = 0;
+  // An AppliedEvent of every entry from now on, ahead of every reply that shows it.
+  virtual void watch_applied(ConnectionId connection) = 0;
   // Asks for the next bytes of a backup, which the first call of a connection begins: the store as
   // it is then. One piece is under way at a time; disconnect() ends it before its last piece.
   virtual void read_backup(ConnectionId connection, std::size_t bytes_max) = 0;

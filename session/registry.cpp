@@ -14,6 +14,8 @@ namespace {
 
 // The first byte of every record, so that a later format can be told from this one.
 constexpr std::uint8_t kFormat = 1;
+// Of a session that was attached anew: ends with the entry that did.
+constexpr std::uint8_t kAttachedFormat = 2;
 
 struct Ended {
   EndReason reason = EndReason::closed;
@@ -29,23 +31,27 @@ std::string key_of(SessionId id) {
 std::string encode(const Session& session) {
   std::string bytes;
   Writer out(bytes);
-  out.u8(kFormat);
+  const bool is_attached = session.attached.value() != session.id.value();
+  out.u8(is_attached ? kAttachedFormat : kFormat);
   for (const auto byte : session.secret) out.u8(byte);
   out.svarint(session.ttl_ms);
   out.bytes(session.name);
   out.bytes(session.address);
   out.svarint(session.opened_ms);
+  if (is_attached) out.id(session.attached);
   return bytes;
 }
 
 bool decode(std::string_view bytes, Session& session) {
   Reader in(bytes);
-  if (in.u8() != kFormat) return false;
+  const auto format = in.u8();
+  if (format != kFormat && format != kAttachedFormat) return false;
   for (auto& byte : session.secret) byte = in.u8();
   session.ttl_ms = in.svarint();
   session.name = in.bytes();
   session.address = in.bytes();
   session.opened_ms = in.svarint();
+  session.attached = format == kAttachedFormat ? in.id<Zxid>() : Zxid(session.id.value());
   return in.done();
 }
 
@@ -163,9 +169,10 @@ Code Registry::open(const Session& session, DirtyMap& dirty) {
   if (impl_->live.size() >= limits.sessions_max) return Code::overloaded;
   COORD_CHECK(session.id, "a session has an id");
   COORD_CHECK(!impl_->ended.contains(session.id), "an id is given once", session.id);
-  const auto inserted = impl_->live.emplace(session.id, session).second;
+  const auto [at, inserted] = impl_->live.emplace(session.id, session);
   COORD_CHECK(inserted, "an id is given once", session.id);
-  impl_->put(session, dirty);
+  at->second.attached = Zxid(session.id.value());
+  impl_->put(at->second, dirty);
   return Code::ok;
 }
 
@@ -179,12 +186,13 @@ bool Registry::end(SessionId id, EndReason reason, DirtyMap& dirty) {
   return true;
 }
 
-bool Registry::set_address(SessionId id, std::string_view address, DirtyMap& dirty) {
+bool Registry::attach(SessionId id, Zxid zxid, std::string_view address, DirtyMap& dirty) {
   const auto at = impl_->live.find(id);
   if (at == impl_->live.end()) return false;
-  if (at->second.address == address) return true;
+  COORD_CHECK(zxid > at->second.attached, "attachments only grow", zxid);
   impl_->digest -= hash_of(Table::sessions, id, at->second);
   at->second.address = address;
+  at->second.attached = zxid;
   impl_->put(at->second, dirty);
   return true;
 }

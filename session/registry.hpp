@@ -44,8 +44,8 @@ class Registry {
   [[nodiscard]] Code open(const Session& session, DirtyMap& dirty);
   // False if it is not live: nothing is changed then.
   bool end(SessionId id, EndReason reason, DirtyMap& dirty);
-  // For a session that moves: only the shown address changes.
-  bool set_address(SessionId id, std::string_view address, DirtyMap& dirty);
+  // Its connection is another one. False if it is not live. Requires: `at` is above attached.
+  bool attach(SessionId id, Zxid at, std::string_view address, DirtyMap& dirty);
 
   // Records of Table::sessions and Table::ended. Returns what is wrong, or nothing.
   [[nodiscard]] std::string load(Table table, std::string_view key, std::string_view bytes);

@@ -23,6 +23,7 @@ struct Session {
   std::string name;            // What the client calls itself; may be empty.
   std::string address;         // Where it was opened from.
   std::int64_t opened_ms = 0;  // Wall time, shown only.
+  Zxid attached;  // The entry that gave it to its present connection: at first the one that opened.
   friend bool operator==(const Session&, const Session&) = default;
 };
 

@@ -191,6 +191,8 @@ std::vector<std::string> Tree::ephemerals_of(SessionId session) const {
   return paths;
 }
 
+std::size_t Tree::ephemeral_count() const noexcept { return impl_->ephemeral_count; }
+
 std::size_t Tree::ephemeral_count_of(SessionId session) const noexcept {
   const auto at = impl_->ephemerals.find(session);
   return at == impl_->ephemerals.end() ? 0 : at->second.size();

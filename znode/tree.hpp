@@ -119,6 +119,7 @@ class Tree {
   bool walk(std::string_view top, std::size_t depth, std::string_view after, bool with_system,
             const std::function<bool(std::string_view path, const View&)>& each) const;
   [[nodiscard]] std::vector<std::string> ephemerals_of(SessionId session) const;  // Sorted.
+  [[nodiscard]] std::size_t ephemeral_count() const noexcept;
   [[nodiscard]] std::size_t ephemeral_count_of(SessionId session) const noexcept;
   [[nodiscard]] std::optional<QuotaUsage> quota_of(std::string_view path) const;  // Set right here.
   [[nodiscard]] std::size_t node_count() const noexcept;

@@ -146,6 +146,7 @@ struct Tree::Impl {
   std::size_t quota_count = 0;
   AclTable acls;
   absl::btree_map<SessionId, std::vector<Extension*>> ephemerals;
+  std::size_t ephemeral_count = 0;  // In all lists.
   absl::btree_map<std::pair<std::int64_t, NodeId>, Extension*> deadlines;
 
   // The open transaction. The vectors keep their memory from one to the next.

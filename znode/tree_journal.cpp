@@ -267,6 +267,7 @@ void Tree::Impl::add_ephemeral(Extension* extension) {
   auto& list = ephemerals[extension->owner];
   extension->place = list.size();
   list.push_back(extension);
+  ++ephemeral_count;
 }
 
 void Tree::Impl::remove_ephemeral(Extension* extension) {
@@ -277,6 +278,7 @@ void Tree::Impl::remove_ephemeral(Extension* extension) {
   list[extension->place] = list.back();
   list[extension->place]->place = extension->place;
   list.pop_back();
+  --ephemeral_count;
   if (list.empty()) ephemerals.erase(at);
 }
 

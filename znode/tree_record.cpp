@@ -311,6 +311,7 @@ void Tree::Impl::clear() {
   node_count = value_bytes = digest = quota_count = 0;
   acls = AclTable();
   ephemerals.clear();
+  ephemeral_count = 0;
   deadlines.clear();
   loaded_nodes.clear();
   loaded_children.clear();

@@ -71,7 +71,15 @@ Outcome Tree::Impl::refuse_create(std::string_view path, const Blob& value,
                                   const CreateOptions& options) const {
   auto problem = options.is_sequential ? check_path(std::string(path).append(kNoDigits), limits)
                                        : check_path(path, limits);
-  if (problem.code != Code::ok) return refused(problem.code, path, std::move(problem.detail));
+  if (problem.code != Code::ok) {
+    // As in ZooKeeper, a parent that is missing comes first: /a//b is in no /a/.
+    const auto slash = path.rfind('/');
+    if (!path.empty() && path.front() == '/' && !options.with_parents && slash > 0 &&
+        find(path.substr(0, slash)) == nullptr) {
+      return refused(Code::no_node, path, "the parent does not exist");
+    }
+    return refused(problem.code, path, std::move(problem.detail));
+  }
   if (path == "/" && !options.is_sequential) {
     return refused(Code::bad_request, path, "the root is there and cannot be created");
   }

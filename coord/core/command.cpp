@@ -218,6 +218,7 @@ void take(Reader& in, ExpireSessions& op);
 void take(Reader& in, Reap& op);
 void take(Reader& in, Bootstrap& op);
 void take(Reader& in, SetMember& op);
+void take(Reader& in, AttachSession& op);
 
 // Fills the alternative `index` of a variant by its take(); false when there is none such.
 template <class Variant, std::size_t I = 0>
@@ -352,16 +353,26 @@ void take(Reader& in, Bootstrap& op) {
 void put(Writer& out, const SetMember& op) { out.bytes(encode(op.record)); }
 void take(Reader& in, SetMember& op) { take_record(in, op.record); }
 
+void put(Writer& out, const AttachSession& op) {
+  out.id(op.id);
+  out.bytes(op.address);
+}
+void take(Reader& in, AttachSession& op) {
+  op.id = in.id<SessionId>();
+  op.address = in.bytes();
+}
+
 }  // namespace
 
 std::string encode(const Command& command) {
   std::string bytes;
   bytes.reserve(256);
   Writer out(bytes);
-  out.u8(kCommandVersion);
+  out.u8(command.attachment ? kCommandVersion : 1);
   out.svarint(command.service_ms);
   out.svarint(command.wall_ms);
   out.id(command.session);
+  if (command.attachment) out.id(command.attachment);
   out.varint(command.identities.size());
   for (const auto& identity : command.identities) {
     out.bytes(identity.scheme);
@@ -383,10 +394,11 @@ DecodeError decode(std::string_view bytes, Command& command) {
   command = Command();
   const auto version = in.u8();
   if (!in.ok()) return DecodeError::malformed;
-  if (version != kCommandVersion) return DecodeError::unknown_version;
+  if (version < 1 || version > kCommandVersion) return DecodeError::unknown_version;
   command.service_ms = in.svarint();
   command.wall_ms = in.svarint();
   command.session = in.id<SessionId>();
+  if (version > 1) command.attachment = in.id<Zxid>();
   const auto identities = in.count();
   for (std::size_t i = 0; i < identities && in.ok(); ++i) {
     auto& identity = command.identities.emplace_back();
@@ -411,7 +423,7 @@ bool is_write(const Operation& op) noexcept {
                  [](const Delete&) { return true; }, [](const SetAcl&) { return true; },
                  [](const SetQuota&) { return true; }, [](const Txn&) { return true; },
                  [](const OpenSession&) { return true; }, [](const CloseSession&) { return true; },
-                 [](const auto&) { return false; }},
+                 [](const AttachSession&) { return true; }, [](const auto&) { return false; }},
       op);
 }
 

@@ -44,10 +44,12 @@ struct SetMember {
   friend bool operator==(const SetMember&, const SetMember&) = default;
 };
 
-using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
-                             CloseSession, ExpireSessions, Reap, Bootstrap, SetMember>;
+using WriteOp =
+    std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession, CloseSession,
+                 ExpireSessions, Reap, Bootstrap, SetMember, AttachSession>;
 
-inline constexpr std::uint8_t kCommandVersion = 1;
+// Version 2 has an attachment behind the session; without one version 1 is written.
+inline constexpr std::uint8_t kCommandVersion = 2;
 
 // Who waits for the answer, when that is not the leader itself: a follower and its own number.
 struct Origin {
@@ -60,6 +62,7 @@ struct Command {
   std::int64_t service_ms = 0;  // Replicated time: deadlines follow it.
   std::int64_t wall_ms = 0;     // Only shown.
   SessionId session;            // Who acts; none if no session was named.
+  Zxid attachment;              // Of its connection; none: of no connection in particular.
   Identities identities;
   std::string idempotency_key;
   std::uint64_t request_hash = 0;

@@ -71,9 +71,10 @@ struct Tick {
   std::int64_t wall_ms = 0;
 };
 
-using Event = std::variant<ClientRequest, Subscribe, Unsubscribe, ResumeWatch, Disconnected,
-                           Touched, PeerMessage, PeerUp, PeerDown, StepDown, Persisted, DiskFull,
-                           Checkpointed, StoreAnswered, SnapshotWasRead, SnapshotWritten, Tick>;
+using Event =
+    std::variant<ClientRequest, Subscribe, Unsubscribe, ResumeWatch, Disconnected, Touched,
+                 PeerMessage, PeerUp, PeerDown, StepDown, Persisted, DiskFull, Checkpointed,
+                 StoreAnswered, SnapshotWasRead, SnapshotWritten, Tick, WatchApplied>;
 
 // ---- effects, in the order in which they are carried out
 

@@ -106,11 +106,14 @@ void Node::on(Unsubscribe& event) {
   });
 }
 
+void Node::on(WatchApplied& event) { applied_watchers_.push_back(event.connection); }
+
 void Node::on(ResumeWatch& event) { page_watch({event.connection, event.watch}); }
 
 void Node::on(Disconnected& event) {
   const auto id = event.connection;
   hub_.drop_connection(id);
+  std::erase(applied_watchers_, id);
   std::vector<WatchKey> gone;
   for (auto at = watches_.lower_bound({id, WatchId()}); at != watches_.end(); ++at) {
     if (at->first.first != id) break;
@@ -461,12 +464,16 @@ void Node::apply(const election::SharedEntry& entry) {
     hub_.publish(applied.batch, events);
     emit(events);
   }
+  if (was_leader_) {
+    for (const auto id : applied.moved) touch(id);
+  }
   for (const auto& [id, reason, ephemerals] : applied.ended) {
     expiry_.remove(id);
     expiring_.erase(id);
     end_watches_of(id);
     trace_.trace(SessionEnded{id, session::word_of(reason), ephemerals});
   }
+  if (!applied_watchers_.empty()) tell_applied(applied, zxid_of(entry->index));
   note_members(entry->index, applied);
   if (const auto waiter = pending_.take(entry->index)) {
     deliver(reply_of(waiter->connection, waiter->request, std::move(applied.outcome)));
@@ -478,6 +485,19 @@ void Node::apply(const election::SharedEntry& entry) {
     auto parked = std::move(parked_.begin()->second);
     parked_.erase(parked_.begin());
     serve_waiting(std::move(parked));
+  }
+}
+
+void Node::tell_applied(const Applied& applied, Zxid revision) {
+  if (!applied.batch && applied.ended.empty() && applied.moved.empty()) return;
+  AppliedEvent event;
+  event.revision = revision;
+  event.batch = applied.batch;
+  for (const auto& one : applied.ended) event.ended.push_back(one.id);
+  event.moved = applied.moved;
+  for (const auto connection : applied_watchers_) {
+    event.connection = connection;
+    deliveries_.emplace_back(event);
   }
 }
 
@@ -570,10 +590,20 @@ Status Node::status() const {
   status.checkpointed = checkpointed_;
   status.digest = state_.digest();
   status.nodes = state_.tree().node_count();
+  status.ephemerals = state_.tree().ephemeral_count();
   status.value_bytes = state_.tree().value_bytes();
   status.sessions = state_.sessions().size();
   status.watches = hub_.size();
   status.uptime_ms = now_.mono_ms - started_ms_;
+  status.is_alone = raft_.membership().everybody().size() == 1;
+  status.voters = raft_.membership().voters.size();
+  if (was_leader_) {
+    for (const auto& member : cluster_view().members) {
+      if (member.id == status.member || member.role != "voter") continue;
+      ++status.others;
+      if (member.state == "ready") ++status.others_ready;
+    }
+  }
   std::string why;
   status.is_ready = is_ready(why);
   return status;

@@ -136,6 +136,8 @@ class Node {
   void on(SnapshotWasRead& event);
   void on(SnapshotWritten& event);
   void on(Tick& event);
+  void on(WatchApplied& event);
+  void tell_applied(const Applied& applied, Zxid revision);
   void apply(const election::SharedEntry& entry);
   void follow_role();
   void begin_leadership();
@@ -315,7 +317,8 @@ class Node {
   std::vector<Message> messages_;  // Of Node's own; Raft's come with its Ready.
   std::map<MemberId, PeerUp> links_;
   std::vector<Delivery> deliveries_;
-  std::vector<Waiting> read_batch_;  // Share the next read id.
+  std::vector<ConnectionId> applied_watchers_;  // Of WatchApplied.
+  std::vector<Waiting> read_batch_;             // Share the next read id.
   std::deque<WaitingGroup> granted_wait_;
   std::multimap<Index, Waiting> parked_;  // Until applied.
   std::map<std::uint64_t, StoreWait> store_waits_;

@@ -75,6 +75,7 @@ Code Node::check_session(const SessionCredential& session, Reply& reply) const {
 
 bool Node::is_admitted(const Request& request, Reply& reply) const {
   for (const auto& named : paths_of(request.op)) {
+    if (!request.checks_paths) break;
     auto problem = problem_of(named, state_.limits().tree);
     if (problem.code == Code::ok) continue;
     reply.code = problem.code;
@@ -83,7 +84,9 @@ bool Node::is_admitted(const Request& request, Reply& reply) const {
     return false;
   }
   const auto& limits = options_.requests;
-  if (const auto* txn = std::get_if<Txn>(&request.op)) {
+  // Where frames are bounded (ZooKeeper's protocol), so are the operations in them.
+  const auto* txn = std::get_if<Txn>(&request.op);
+  if (txn != nullptr && request.checks_paths) {
     if (std::max({txn->compare.size(), txn->then.size(), txn->otherwise.size()}) >
         limits.txn_ops_max) {
       reply.code = Code::too_large;
@@ -145,7 +148,10 @@ bool Node::encode_write(Request&& request, const Origin& origin, std::string& pa
     command.service_ms = service_now();
     command.wall_ms = now_.wall_ms;
   }
-  if (request.session) command.session = request.session->id;
+  if (request.session) {
+    command.session = request.session->id;
+    command.attachment = request.session->attachment;
+  }
   command.identities = std::move(request.identities);
   command.idempotency_key = std::move(request.idempotency_key);
   command.request_hash = request.request_hash;
@@ -251,7 +257,8 @@ void Node::read(Request&& request) {
   if (is_diverged()) return refuse_diverged(request);
   if (is_membership_op(request.op)) return change_members(std::move(request));
   const auto deadline = now_.mono_ms + request.timeout_ms;
-  if (keep != nullptr || request.consistency == Consistency::linearizable) {
+  if (request.consistency == Consistency::linearizable ||
+      (keep != nullptr && request.consistency != Consistency::local)) {
     wait_for_grant({std::move(request), deadline});
     return;
   }
@@ -331,7 +338,8 @@ void Node::serve_read(Request&& request) {
   if (get != nullptr && get->at) return serve_at(std::move(request));
   auto reply = reply_to(request);
   if (std::holds_alternative<GetSession>(request.op) ||
-      std::holds_alternative<ListSessions>(request.op)) {
+      std::holds_alternative<ListSessions>(request.op) ||
+      std::holds_alternative<GetEphemerals>(request.op)) {
     serve_sessions(request, reply);
   } else {
     serve(request, state_, reply);
@@ -409,6 +417,12 @@ void Node::serve_sessions(const Request& request, Reply& reply) const {
                                     : fmt::format("there is no session {}", get->id);
     return;
   }
+  if (const auto* get = std::get_if<GetEphemerals>(&request.op)) {
+    auto paths = state_.tree().ephemerals_of(get->id);
+    std::erase_if(paths, [&](const auto& path) { return !path.starts_with(get->prefix); });
+    reply.result = PathList{std::move(paths)};
+    return;
+  }
   const auto& list = std::get<ListSessions>(request.op);
   SessionList found;
   const auto most = std::clamp<std::size_t>(list.limit, 1, options_.requests.list_limit_max);
@@ -417,7 +431,7 @@ void Node::serve_sessions(const Request& request, Reply& reply) const {
       found.is_last = false;
       return false;
     }
-    found.sessions.push_back(view_of(session, false));
+    found.sessions.push_back(view_of(session, list.with_nodes));
     return true;
   });
   reply.result = std::move(found);

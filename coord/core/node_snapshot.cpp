@@ -358,6 +358,9 @@ void Node::catch_up_watches(Zxid before) {
     }
   }
   for (const auto id : ended) end_watches_of(id);
+  for (const auto connection : applied_watchers_) {
+    deliveries_.emplace_back(AppliedEvent{connection, state_.applied(), nullptr, {}, {}, true});
+  }
   hub_.fall_behind(before);
   std::vector<WatchKey> keys;
   for (const auto& [key, info] : watches_) keys.push_back(key);

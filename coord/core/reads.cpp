@@ -73,6 +73,61 @@ void serve_children(const GetChildren& op, const Request& request, const StateMa
   reply.result = std::move(list);
 }
 
+void serve_names(const GetNames& op, const Request& request, const StateMachine& state,
+                 Reply& reply) {
+  if (!is_readable(op.path, request, state, reply)) return;
+  NameList list;
+  list.stat = state.tree().get(op.path)->stat;
+  list.names.reserve(list.stat.num_children);
+  state.tree().children(op.path, {}, {}, [&](std::string_view name, const znode::View&) {
+    list.names.emplace_back(name);
+    return true;
+  });
+  reply.result = std::move(list);
+}
+
+void serve_many(const ReadMany& op, const Request& request, const StateMachine& state,
+                Reply& reply) {
+  ManyRead many;
+  many.results.reserve(op.reads.size());
+  std::size_t bytes = 0;
+  for (const auto& read : op.reads) {
+    auto& one = many.results.emplace_back();
+    Reply part;
+    std::visit(Overloaded{[&](const Get& get) { serve_get(get, request, state, part); },
+                          [&](const GetNames& get) { serve_names(get, request, state, part); }},
+               read);
+    one.code = part.code;
+    if (auto* node = std::get_if<NodeValue>(&part.result)) {
+      bytes += node->value.size();
+      one.result = std::move(*node);
+    } else if (auto* list = std::get_if<NameList>(&part.result)) {
+      for (const auto& name : list->names) bytes += name.size();
+      one.result = std::move(*list);
+    }
+    if (bytes > kTxnResultBytesMax) {
+      reply.code = Code::too_large;
+      reply.detail = fmt::format("what one request reads is at most {} bytes", kTxnResultBytesMax);
+      return;
+    }
+  }
+  reply.result = std::move(many);
+}
+
+void serve_acl(const GetAcl& op, const Request& request, const StateMachine& state, Reply& reply) {
+  const auto& tree = state.tree();
+  const bool may_admin =
+      tree.check_access(op.path, znode::Permission::admin, request.identities) == Code::ok;
+  if (!may_admin && !is_readable(op.path, request, state, reply)) return;
+  AclView view{*tree.acl_of(op.path), tree.get(op.path)->stat};
+  for (auto& entry : view.acl) {
+    if (may_admin || entry.scheme != "digest") continue;
+    entry.id.resize(std::min(entry.id.find(':'), entry.id.size()));
+    entry.id += ":x";
+  }
+  reply.result = std::move(view);
+}
+
 void serve_walk(const Walk& op, const Request& request, const StateMachine& state, Reply& reply) {
   if (!is_readable(op.path, request, state, reply)) return;
   WalkList list;
@@ -103,29 +158,30 @@ void serve_walk(const Walk& op, const Request& request, const StateMachine& stat
 }  // namespace
 
 void serve(const Request& request, const StateMachine& state, Reply& reply) {
-  std::visit(
-      Overloaded{
-          [&](const Get& op) { serve_get(op, request, state, reply); },
-          [&](const GetChildren& op) { serve_children(op, request, state, reply); },
-          [&](const Walk& op) { serve_walk(op, request, state, reply); },
-          [&](const GetAcl& op) {
-            if (!is_readable(op.path, request, state, reply)) return;
-            reply.result = AclView{*state.tree().acl_of(op.path), state.tree().get(op.path)->stat};
-          },
-          [&](const GetQuota& op) {
-            if (!is_readable(op.path, request, state, reply)) return;
-            const auto quota = state.tree().quota_of(op.path);
-            if (!quota) {
-              reply.code = Code::not_found;
-              reply.path = op.path;
-              reply.detail = "no quota is set on this node";
-              return;
-            }
-            reply.result = QuotaView{quota->quota.nodes_max, quota->quota.bytes_max, quota->nodes,
-                                     quota->bytes};
-          },
-          [](const auto&) { COORD_CHECK(false, "not a read of the tree"); }},
-      request.op);
+  std::visit(Overloaded{[&](const Get& op) { serve_get(op, request, state, reply); },
+                        [&](const GetChildren& op) { serve_children(op, request, state, reply); },
+                        [&](const Walk& op) { serve_walk(op, request, state, reply); },
+                        [&](const GetNames& op) { serve_names(op, request, state, reply); },
+                        [&](const ReadMany& op) { serve_many(op, request, state, reply); },
+                        [&](const CountNodes& op) {
+                          if (!is_readable(op.path, request, state, reply)) return;
+                          reply.result = NodeCount{state.tree().descendants_of(op.path)};
+                        },
+                        [&](const GetAcl& op) { serve_acl(op, request, state, reply); },
+                        [&](const GetQuota& op) {
+                          if (!is_readable(op.path, request, state, reply)) return;
+                          const auto quota = state.tree().quota_of(op.path);
+                          if (!quota) {
+                            reply.code = Code::not_found;
+                            reply.path = op.path;
+                            reply.detail = "no quota is set on this node";
+                            return;
+                          }
+                          reply.result = QuotaView{quota->quota.nodes_max, quota->quota.bytes_max,
+                                                   quota->nodes, quota->bytes};
+                        },
+                        [](const auto&) { COORD_CHECK(false, "not a read of the tree"); }},
+             request.op);
 }
 
 bool may_see(const znode::Change& change, const Identities& identities) {
@@ -154,11 +210,27 @@ std::vector<NamedPath> paths_of(const Operation& op) {
                    for (const auto& txn_op : o.then) of_txn_op(txn_op);
                    for (const auto& txn_op : o.otherwise) of_txn_op(txn_op);
                  },
-                 [](const OpenSession&) {}, [](const CloseSession&) {}, [](const Keepalive&) {},
-                 [](const GetChanges&) {}, [](const GetSession&) {}, [](const ListSessions&) {},
-                 [](const GetStatus&) {}, [](const GetCluster&) {}, [](const PrepareBackup&) {},
-                 [](const RepairMember&) {}, [](const AddMember&) {}, [](const ChangeMember&) {},
-                 [](const RemoveMember&) {}, [](const TransferLeader&) {},
+                 [&](const ReadMany& o) {
+                   for (const auto& read : o.reads) {
+                     std::visit([&](const auto& one) { paths.push_back({one.path, false}); }, read);
+                   }
+                 },
+                 [](const AttachSession&) {},
+                 [](const GetEphemerals&) {},
+                 [](const OpenSession&) {},
+                 [](const CloseSession&) {},
+                 [](const Keepalive&) {},
+                 [](const GetChanges&) {},
+                 [](const GetSession&) {},
+                 [](const ListSessions&) {},
+                 [](const GetStatus&) {},
+                 [](const GetCluster&) {},
+                 [](const PrepareBackup&) {},
+                 [](const RepairMember&) {},
+                 [](const AddMember&) {},
+                 [](const ChangeMember&) {},
+                 [](const RemoveMember&) {},
+                 [](const TransferLeader&) {},
                  [&](const auto& o) {
                    paths.push_back({o.path, false});
                  }},

@@ -9,7 +9,8 @@
 
 namespace coord::core {
 
-// Answers Get (without `at`), GetChildren, Walk, GetAcl and GetQuota into `reply` (code, detail,
+// Answers Get (without `at`), GetChildren, GetNames, ReadMany, CountNodes, Walk, GetAcl and
+// GetQuota into `reply` (code, detail,
 // path, result). Requires: the operation is one of these.
 void serve(const Request& request, const StateMachine& state, Reply& reply);
 

@@ -154,11 +154,20 @@ struct CloseSession {
   session::EndReason reason = session::EndReason::closed;
   friend bool operator==(const CloseSession&, const CloseSession&) = default;
 };
+// A session's own connection is another one from now on: what still comes over an earlier one (its
+// SessionCredential::attachment is older) is refused as session_moved. Answered with SessionOpened;
+// the attachment is the reply's revision. The Request carries the credential.
+struct AttachSession {
+  SessionId id;
+  std::string address;
+  friend bool operator==(const AttachSession&, const AttachSession&) = default;
+};
 
 // ---- no log entry
 
 // Renews, answered once the leader has confirmed it. The Request carries the credential; `id` must
-// be the same, unless an operator asks.
+// be the same, unless an operator asks. With Consistency::local no quorum is asked first that this
+// member knows of the session's end: for one whose connection hears of that anyway.
 struct Keepalive {
   SessionId id;
 };
@@ -178,6 +187,23 @@ struct GetChildren {
   bool with_stat = false;
   bool with_values = false;
   bool with_system = false;
+};
+// The names of all children at once, however many.
+struct GetNames {
+  std::string path;
+};
+// Several reads at one revision. One that fails does not stop the others.
+struct ReadMany {
+  std::vector<std::variant<Get, GetNames>> reads;
+};
+// The paths of a session's ephemerals, sorted.
+struct GetEphemerals {
+  SessionId id;
+  std::string prefix;
+};
+// How many nodes are below a node. Walks the subtree.
+struct CountNodes {
+  std::string path;
 };
 struct Walk {
   std::string path;
@@ -199,6 +225,7 @@ struct GetChanges {
   std::size_t limit = 1000;
   bool with_system = false;
 };
+// Takes READ or ADMIN; without ADMIN the hash of a digest shows as "x", as in ZooKeeper.
 struct GetAcl {
   std::string path;
 };
@@ -211,6 +238,7 @@ struct GetSession {
 struct ListSessions {
   SessionId after;
   std::size_t limit = 1000;
+  bool with_nodes = false;  // With their ephemerals.
 };
 struct GetStatus {};
 // What this member knows of the cluster: the leader what it sees, the others what it told last.
@@ -261,11 +289,13 @@ using Operation =
     std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession, CloseSession,
                  Keepalive, Get, GetChildren, Walk, GetHistory, GetChanges, GetAcl, GetQuota,
                  GetSession, ListSessions, GetStatus, GetCluster, PrepareBackup, AddMember,
-                 ChangeMember, RemoveMember, TransferLeader, RepairMember>;
+                 ChangeMember, RemoveMember, TransferLeader, RepairMember, AttachSession, GetNames,
+                 ReadMany, GetEphemerals, CountNodes>;
 
 struct SessionCredential {
   SessionId id;
   session::Secret secret{};
+  Zxid attachment;  // Of an AttachSession or OpenSession: writes count only while it is the last.
 };
 
 struct Request {
@@ -280,6 +310,9 @@ struct Request {
   std::optional<std::int64_t> max_staleness_ms;  // For local reads.
   Zxid min_revision;                             // For local reads: waits until applied.
   std::int64_t timeout_ms = 10'000;
+  // False: what is wrong with a path is found where it is used, as ZooKeeper does (/a//b is a
+  // missing parent), and not at the door.
+  bool checks_paths = true;
   Operation op;
 };
 
@@ -306,6 +339,23 @@ struct ChildList {
   std::vector<ChildEntry> children;
   bool is_last = true;  // No page after this one.
   znode::Stat stat;     // Of the parent.
+};
+struct NameList {
+  std::vector<std::string> names;  // In byte order.
+  znode::Stat stat;                // Of the parent.
+};
+struct ManyRead {
+  struct One {
+    Code code = Code::ok;
+    std::variant<NodeValue, NameList> result;
+  };
+  std::vector<One> results;  // As many as were asked for.
+};
+struct PathList {
+  std::vector<std::string> paths;
+};
+struct NodeCount {
+  std::uint64_t count = 0;
 };
 struct WalkEntry {
   std::string path;
@@ -384,10 +434,15 @@ struct Status {
   Index checkpointed;
   std::uint64_t digest = 0;  // At `applied`.
   std::size_t nodes = 0;
+  std::size_t ephemerals = 0;
   std::uint64_t value_bytes = 0;
   std::size_t sessions = 0;
   std::size_t watches = 0;
   std::size_t connections = 0;
+  bool is_alone = false;  // The only member.
+  std::size_t voters = 0;
+  std::size_t others = 0;        // Voters beside this one, of which so many ...
+  std::size_t others_ready = 0;  // ... keep up, as far as a leader knows.
   bool is_ready = false;
   std::int64_t uptime_ms = 0;
 };
@@ -427,7 +482,7 @@ struct ClusterPlan {
 using ResultValue =
     std::variant<std::monostate, Written, NodeValue, ChildList, WalkList, HistoryList, AclView,
                  QuotaView, TxnResult, SessionOpened, KeepaliveResult, SessionView, SessionList,
-                 Status, ClusterView, ClusterPlan>;
+                 Status, ClusterView, ClusterPlan, NameList, ManyRead, PathList, NodeCount>;
 
 struct Reply {
   ConnectionId connection;
@@ -494,7 +549,24 @@ struct WatchState {
   Zxid oldest;
 };
 
+// Asks for an AppliedEvent of every entry, until the connection goes: for an edge that keeps the
+// watches of its clients itself.
+struct WatchApplied {
+  ConnectionId connection;
+};
+// What one entry did, before any reply that shows it. Entries that did nothing of this kind bring
+// none.
+struct AppliedEvent {
+  ConnectionId connection;
+  Zxid revision;
+  znode::SharedBatch batch;  // Null: no node changed.
+  std::vector<SessionId> ended;
+  std::vector<SessionId> moved;  // Attached anew.
+  // This member took over a later state: what happened up to `revision` is not told.
+  bool is_gap = false;
+};
+
 // Everything that goes to clients leaves in one ordered vector of these: order is data too.
-using Delivery = std::variant<Reply, WatchEvent, WatchState>;
+using Delivery = std::variant<Reply, WatchEvent, WatchState, AppliedEvent>;
 
 }  // namespace coord::core

@@ -121,10 +121,17 @@ Applied StateMachine::apply(Zxid zxid, Term term, const Command& command) {
 }
 
 bool StateMachine::is_admitted(const Command& command, Outcome& outcome) const {
-  if (command.session && sessions_.find(command.session) == nullptr) {
+  if (!command.session) return true;
+  const auto* session = sessions_.find(command.session);
+  if (session == nullptr) {
     outcome.code = Code::session_expired;
     outcome.detail = fmt::format("session {} has ended", command.session);
     outcome.end_reason = sessions_.end_of(command.session);
+    return false;
+  }
+  if (command.attachment && command.attachment != session->attached) {
+    outcome.code = Code::session_moved;
+    outcome.detail = fmt::format("session {} has another connection now", command.session);
     return false;
   }
   return true;
@@ -161,6 +168,7 @@ void StateMachine::run(Zxid zxid, const Command& command, Applied& applied) {
   };
   std::visit(
       Overloaded{[&](const OpenSession& op) { outcome = open_session(zxid, command, op, applied); },
+                 [&](const AttachSession& op) { outcome = attach_session(zxid, op, applied); },
                  [&](const CloseSession& op) {
                    in_tree([&] { outcome = close_session(command, op, applied); });
                  },
@@ -235,6 +243,20 @@ Outcome StateMachine::open_session(Zxid zxid, const Command& command, const Open
   return outcome;
 }
 
+Outcome StateMachine::attach_session(Zxid zxid, const AttachSession& op, Applied& applied) {
+  Outcome outcome;
+  if (!sessions_.attach(op.id, zxid, op.address, dirty_)) {
+    outcome.code = Code::session_expired;
+    outcome.detail = fmt::format("session {} has ended", op.id);
+    outcome.end_reason = sessions_.end_of(op.id);
+    return outcome;
+  }
+  const auto* session = sessions_.find(op.id);
+  outcome.result = SessionOpened{session->id, session->secret, session->ttl_ms};
+  applied.moved.push_back(op.id);
+  return outcome;
+}
+
 bool StateMachine::end_session(SessionId id, session::EndReason reason, Applied& applied) {
   if (!sessions_.end(id, reason, dirty_)) return false;
   applied.ended.push_back({id, reason, tree_.erase_ephemerals(id)});
@@ -248,6 +270,9 @@ Outcome StateMachine::close_session(const Command& command, const CloseSession& 
   if (!is_owner && !is_operator(command.identities)) {
     outcome.code = Code::forbidden;
     outcome.detail = "to close a session takes its token or an operator's right";
+    return outcome;
+  }
+  if (is_owner && sessions_.find(op.id) != nullptr && !is_admitted(command, outcome)) {
     return outcome;
   }
   const auto reason = is_owner ? op.reason : session::EndReason::killed;

@@ -50,6 +50,7 @@ struct Applied {
   znode::SharedBatch batch;  // Null when no node changed.
   std::vector<SessionId> opened;
   std::vector<Ended> ended;
+  std::vector<SessionId> moved;      // Attached to another connection.
   bool are_members_changed = false;  // Records or roles.
 };
 
@@ -114,9 +115,13 @@ class StateMachine {
   Outcome perform(const Command& command, const SetAcl& op);
   Outcome perform(const Command& command, const SetQuota& op);
   Outcome perform(const Command& command, const Txn& op);
+  // quota_nodes.cpp: ZooKeeper's quotas are nodes below /zookeeper/quota.
+  void prepare_quota_node(std::string_view path);
+  void follow_quota_node(std::string_view path, const Identities& identities);
   [[nodiscard]] bool holds(const Command& command, const Compare& compare, Outcome& refusal) const;
   TxnOpResult perform_op(const Command& command, const TxnOp& op, std::string& detail);
   Outcome open_session(Zxid zxid, const Command& command, const OpenSession& op, Applied& applied);
+  Outcome attach_session(Zxid zxid, const AttachSession& op, Applied& applied);
   Outcome close_session(const Command& command, const CloseSession& op, Applied& applied);
   bool end_session(SessionId id, session::EndReason reason, Applied& applied);
 

@@ -95,12 +95,18 @@ Outcome StateMachine::perform(const Command& command, const Create& op) {
     if (!error.empty()) return refusal(Code::invalid, op.path, std::move(error));
     options.acl = std::move(acl);
   }
-  return written(tree_.create(op.path, op.value, std::move(options), command.identities), true);
+  prepare_quota_node(op.path);
+  auto outcome =
+      written(tree_.create(op.path, op.value, std::move(options), command.identities), true);
+  if (outcome.code == Code::ok) follow_quota_node(outcome.path, command.identities);
+  return outcome;
 }
 
 Outcome StateMachine::perform(const Command& command, const Set& op) {
-  return written(
+  auto outcome = written(
       tree_.set(op.path, op.value, op.content_type, guard_of(op.guard), command.identities), false);
+  if (outcome.code == Code::ok) follow_quota_node(op.path, command.identities);
+  return outcome;
 }
 
 Outcome StateMachine::perform(const Command& command, const Add& op) {
@@ -136,9 +142,11 @@ Outcome StateMachine::perform(const Command& command, const Add& op) {
 
 Outcome StateMachine::perform(const Command& command, const Delete& op) {
   const auto guard = guard_of(op.guard);
-  return written(op.is_recursive ? tree_.erase_tree(op.path, guard, command.identities)
-                                 : tree_.erase(op.path, guard, command.identities),
-                 false);
+  auto outcome = written(op.is_recursive ? tree_.erase_tree(op.path, guard, command.identities)
+                                         : tree_.erase(op.path, guard, command.identities),
+                         false);
+  if (outcome.code == Code::ok) follow_quota_node(op.path, command.identities);
+  return outcome;
 }
 
 Outcome StateMachine::perform(const Command& command, const SetAcl& op) {

@@ -21,6 +21,9 @@ class ServerGateway final : public api::Gateway {
   void subscribe(core::Subscribe subscribe) override { runner_.enqueue(std::move(subscribe)); }
   void unsubscribe(core::Unsubscribe unsubscribe) override { runner_.enqueue(unsubscribe); }
   void resume(core::ResumeWatch resume) override { runner_.enqueue(resume); }
+  void watch_applied(ConnectionId connection) override {
+    runner_.enqueue(core::WatchApplied{connection});
+  }
   void read_backup(ConnectionId connection, std::size_t bytes_max) override {
     runner_.read_backup(connection, bytes_max);
   }

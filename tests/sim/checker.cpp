@@ -25,7 +25,8 @@ constexpr std::size_t kSpareFilesMax = 2;
 Zxid revision_of(const core::Delivery& delivery) {
   return std::visit(Overloaded{[](const core::Reply& reply) { return reply.revision; },
                                [](const core::WatchEvent& event) { return event.batch->zxid; },
-                               [](const core::WatchState& state) { return state.revision; }},
+                               [](const core::WatchState& state) { return state.revision; },
+                               [](const core::AppliedEvent& event) { return event.revision; }},
                     delivery);
 }
 

@@ -180,7 +180,8 @@ void Client::on_delivery(ConnectionId connection, const core::Delivery& delivery
   if (connection != connection_ || world_.has_failed()) return;
   std::visit(Overloaded{[this](const core::Reply& reply) { on_reply(reply); },
                         [this](const core::WatchEvent& event) { on_event(event); },
-                        [this](const core::WatchState& state) { on_state(state); }},
+                        [this](const core::WatchState& state) { on_state(state); },
+                        [](const core::AppliedEvent&) {}},
              delivery);
 }
 

@@ -60,6 +60,7 @@ class FakeGateway final : public Gateway {
     });
   }
   void resume(core::ResumeWatch) override { ++resumed; }
+  void watch_applied(ConnectionId connection) override { applied_watcher = connection; }
   void read_backup(ConnectionId connection, std::size_t bytes_max) override {
     backup_asks.emplace_back(connection, bytes_max);
   }
@@ -144,6 +145,7 @@ class FakeGateway final : public Gateway {
   bool is_held = false;  // Requests stay without an answer.
   int resumed = 0;
   int touched = 0;
+  ConnectionId applied_watcher;
   std::int64_t session_ttl_ms = 10'000;
   std::function<void()> before_set;  // Called once, before the next Set: another writer.
 

@@ -38,6 +38,7 @@ std::vector<WriteOp> every_operation() {
       Txn{},
       open,
       CloseSession{SessionId(9), session::EndReason::killed},
+      AttachSession{SessionId(9), "10.0.0.1"},
       ExpireSessions{{SessionId(1), SessionId(UINT64_MAX)}},
       Reap{{"/a", "/b/c"}},
       Bootstrap{"6b0c-uuid",
@@ -53,6 +54,7 @@ Command command_of(WriteOp op) {
   command.service_ms = 123;
   command.wall_ms = -5;
   command.session = SessionId(300);
+  command.attachment = Zxid(301);
   command.identities = {{"ip", "::1"}, {"digest", "ann:h"}};
   command.idempotency_key = "key";
   command.request_hash = 0x1234567890abcdef;
@@ -145,7 +147,7 @@ TEST(Command, AForgedCountAllocatesNothing) {
   // An ExpireSessions that promises 2^60 sessions and brings none.
   std::string bytes;
   Writer out(bytes);
-  out.u8(kCommandVersion);
+  out.u8(1);
   for (int i = 0; i < 4; ++i) out.u8(0);
   out.bytes("");
   out.varint(0);

@@ -184,19 +184,19 @@ TEST(Registry, ListsByIdFromAfterTheCursor) {
   EXPECT_EQ(list(30, 10), std::vector<std::uint64_t>());
 }
 
-TEST(Registry, AMoveChangesTheAddressAlone) {
+TEST(Registry, AMoveChangesTheAddressAndTheAttachment) {
   Registry registry(SessionLimits{});
   DirtyMap dirty;
   ASSERT_EQ(registry.open(make_session(5), dirty), Code::ok);
   dirty.clear();
-  EXPECT_TRUE(registry.set_address(SessionId(5), "10.0.0.1", dirty));
-  EXPECT_TRUE(dirty.empty());
-  EXPECT_TRUE(registry.set_address(SessionId(5), "10.0.0.2", dirty));
+  EXPECT_EQ(registry.find(SessionId(5))->attached, Zxid(5));
+  EXPECT_TRUE(registry.attach(SessionId(5), Zxid(9), "10.0.0.2", dirty));
   EXPECT_EQ(dirty.size(), 1U);
   auto want = make_session(5);
   want.address = "10.0.0.2";
+  want.attached = Zxid(9);
   EXPECT_EQ(*registry.find(SessionId(5)), want);
-  EXPECT_FALSE(registry.set_address(SessionId(6), "x", dirty));
+  EXPECT_FALSE(registry.attach(SessionId(6), Zxid(10), "x", dirty));
   registry.check_invariants();
 }
 
@@ -247,7 +247,7 @@ TEST(Registry, RandomStepsKeepDigestRecordsAndLoadsEqual) {
       } else if (prng.chance(1, 2)) {
         registry.end(any, static_cast<EndReason>(prng.between(1, 3)), dirty);
       } else {
-        registry.set_address(any, std::to_string(prng.below(3)), dirty);
+        registry.attach(any, Zxid(step + 1), std::to_string(prng.below(3)), dirty);
       }
       apply_to(stored, dirty);
       ASSERT_EQ(registry.digest(), digest_of(stored));
