@@ -94,7 +94,7 @@ void Sockets::close_all() {
   bury();
 }
 
-Result<std::uint16_t> Sockets::listen(const std::string& host, std::uint16_t port) {
+Result<OpenPort> open_port(const std::string& host, std::uint16_t port) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
@@ -113,10 +113,22 @@ Result<std::uint16_t> Sockets::listen(const std::string& host, std::uint16_t por
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
   ::getsockname(fd.value(), reinterpret_cast<sockaddr*>(&bound), &size);
-  listeners_.push_back({fd.value()});
+  const auto number = bound.ss_family == AF_INET6
+                          ? reinterpret_cast<const sockaddr_in6&>(bound).sin6_port
+                          : reinterpret_cast<const sockaddr_in&>(bound).sin_port;
+  return OpenPort{fd.value(), ntohs(number)};
+}
+
+void Sockets::serve(const OpenPort& port) {
+  listeners_.push_back({port.fd});
   watch_listener(listeners_.back(), true);
-  return bound.ss_family == AF_INET6 ? ntohs(reinterpret_cast<const sockaddr_in6&>(bound).sin6_port)
-                                     : ntohs(reinterpret_cast<const sockaddr_in&>(bound).sin_port);
+}
+
+Result<std::uint16_t> Sockets::listen(const std::string& host, std::uint16_t port) {
+  auto opened = open_port(host, port);
+  if (!opened) return opened.error();
+  serve(opened.value());
+  return opened.value().port;
 }
 
 void Sockets::watch_listener(const Listener& listener, bool is_on) {

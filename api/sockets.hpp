@@ -39,6 +39,14 @@ class Socket {
   std::size_t slot_ = 0;
 };
 
+// A port that is listened on and not served yet.
+struct OpenPort {
+  int fd = -1;
+  std::uint16_t port = 0;
+};
+// `port` 0 takes a free one.
+[[nodiscard]] Result<OpenPort> open_port(const std::string& host, std::uint16_t port);
+
 struct SocketsOptions {
   std::size_t connections_max = 20'000;
   std::int64_t scan_ms = 1'000;   // How often the time-outs are looked at.
@@ -64,6 +72,8 @@ class Sockets {
 
   // May be called more than once. `port` 0 takes a free one. Returns the port.
   [[nodiscard]] Result<std::uint16_t> listen(const std::string& host, std::uint16_t port);
+  // Takes the descriptor over.
+  void serve(const OpenPort& port);
   // Readable when poll() has something to do.
   [[nodiscard]] int descriptor() const noexcept { return epoll_; }
   // Does what can be done without waiting.

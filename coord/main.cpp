@@ -8,8 +8,10 @@
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
 #include <memory>
+#include <optional>
 
 #include "api/http_server.hpp"
+#include "api/zk/zk_server.hpp"
 #include "coord/disk/posix_disk.hpp"
 #include "coord/server/config.hpp"
 #include "coord/server/data.hpp"
@@ -94,7 +96,18 @@ RunnerOptions runner_options(const Config& config) {
   return options;
 }
 
-int serve(const Config& config) {
+// None when ZooKeeper's port is off, or nobody asked for it and it is taken.
+Result<std::optional<api::OpenPort>> open_zookeeper(const Config& config) {
+  if (!config.zookeeper) return std::optional<api::OpenPort>();
+  const auto port = api::open_port(config.zookeeper->host, config.zookeeper->port);
+  if (port) return std::optional(port.value());
+  if (!config.is_zookeeper_default) return port.error();
+  spdlog::warn("event=no-zookeeper why=\"{}\" do=\"give --zookeeper another HOST:PORT, or off\"",
+               port.error().message);
+  return std::optional<api::OpenPort>();
+}
+
+int serve(Config config) {
   raise_descriptor_limit(config.api.connections_max);
   if (config.force_new_cluster) {
     if (const auto forced = force_new_cluster(config); !forced) return fail(config, forced.error());
@@ -108,6 +121,13 @@ int serve(const Config& config) {
   auto opened = open_data(config, *wal_disk.value());
   if (!opened) return fail(config, opened.error());
 
+  const auto zookeeper_port = open_zookeeper(config);
+  if (!zookeeper_port) return fail(config, zookeeper_port.error());
+  if (zookeeper_port.value() && config.advertise_zookeeper.empty()) {
+    config.advertise_zookeeper =
+        fmt::format("{}:{}", config.zookeeper->host, zookeeper_port.value()->port);
+  }
+
   LogTrace trace;
   Metrics metrics;
   boost::asio::io_context loop(1);
@@ -119,6 +139,13 @@ int serve(const Config& config) {
   api::HttpServer http(loop, gateway, config.api);
   const auto port = http.listen(config.http.host, config.http.port);
   if (!port) return fail(config, port.error());
+  std::unique_ptr<api::zk::ZkServer> zookeeper;
+  if (zookeeper_port.value()) {
+    zookeeper = std::make_unique<api::zk::ZkServer>(loop, gateway, config.zk);
+    zookeeper->serve(*zookeeper_port.value());
+    spdlog::info("event=serving-zookeeper at={}:{}", config.zookeeper->host,
+                 zookeeper_port.value()->port);
+  }
   int exit_code = 0;
   std::unique_ptr<PeerLinks> links;
   if (config.peer) {
@@ -150,7 +177,14 @@ int serve(const Config& config) {
     spdlog::info("event=stopping signal={}", number);
     // First the leadership, then the edge (replies in flight leave), then what is under way.
     runner.step_down(std::min(config.drain_ms, kStepDownMs), [&] {
-      http.stop([&] { runner.drain(config.drain_ms, [&] { loop.stop(); }); });
+      const auto stop_http = [&] {
+        http.stop([&] { runner.drain(config.drain_ms, [&] { loop.stop(); }); });
+      };
+      if (zookeeper) {
+        zookeeper->stop(stop_http);
+      } else {
+        stop_http();
+      }
     });
     // Who asks twice does not want to wait. Nothing is lost: what was answered is durable.
     signals.async_wait([&](const boost::system::error_code& again, int) {

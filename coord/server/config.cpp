@@ -151,7 +151,7 @@ std::optional<Endpoint> parse_endpoint(const std::string& text) {
 std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   Config config;
   std::string http = "127.0.0.1:7070";
-  std::string zookeeper = "off";
+  std::string zookeeper = "127.0.0.1:2181";
   std::string peer;
   std::string members;
   std::uint64_t id = 1;
@@ -187,9 +187,22 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   };
   add("data", config.data, "Directory of this member's data");
   add("http", http, "HOST:PORT to serve HTTP on; port 0 takes a free one");
-  add("zookeeper", zookeeper, "HOST:PORT for ZooKeeper's protocol, or off")
-      ->check(CLI::IsMember({"off"}))
-      ->type_name("off");
+  auto* const zookeeper_option =
+      add("zookeeper", zookeeper,
+          "HOST:PORT to serve ZooKeeper's protocol on, or off; port 0 takes a free one. Not given: "
+          "2181, if that is free");
+  add("zookeeper-session-min", config.zk.timeout_ms_min,
+      "Least session time-out of that port, in ms; what a client asks for is raised to it")
+      ->check(CLI::PositiveNumber);
+  add("zookeeper-session-max", config.zk.timeout_ms_max, "Greatest session time-out of that port")
+      ->check(CLI::PositiveNumber);
+  add("zookeeper-connections-per-address", config.zk.connections_per_address_max,
+      "Connections that one address may have open there; 0: any number");
+  add("zookeeper-words", config.zk.words, "Four-letter words that are answered; * for all")
+      ->delimiter(',');
+  add("zookeeper-frame-max", config.zk.frame_bytes_max,
+      "Bytes of the largest request there (jute.maxbuffer)")
+      ->check(CLI::Range(1024, 1 << 30));
   add("id", id, "This member's id")->check(CLI::Range(1ULL, 1ULL << 32));
   add("peer", peer, "HOST:PORT to listen on for the other members; default: as --members says");
   add("members", members,
@@ -248,6 +261,22 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
     return ExitNow{2};
   }
   config.http = *endpoint;
+  config.is_zookeeper_default = zookeeper_option->count() == 0;
+  if (zookeeper != "off") {
+    config.zookeeper = parse_endpoint(zookeeper);
+    if (!config.zookeeper) {
+      std::cerr << "--zookeeper: \"" << zookeeper << "\" is neither HOST:PORT nor off\n";
+      return ExitNow{2};
+    }
+  }
+  const auto& sessions = config.limits.sessions;
+  if (config.zk.timeout_ms_min > config.zk.timeout_ms_max ||
+      config.zk.timeout_ms_min < sessions.ttl_ms_min ||
+      config.zk.timeout_ms_max > sessions.ttl_ms_max) {
+    std::cerr << "--zookeeper-session-min, --zookeeper-session-max: from " << sessions.ttl_ms_min
+              << " to " << sessions.ttl_ms_max << " ms, the least not above the greatest\n";
+    return ExitNow{2};
+  }
   if (const auto problem = check_peers(config, peer, members); !problem.empty()) {
     std::cerr << problem << '\n';
     return ExitNow{2};
@@ -258,6 +287,8 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   }
   config.api.body_bytes_max = config.limits.tree.value_bytes_max;
   config.api.sessions = config.limits.sessions;
+  config.zk.super_digest = config.api.super_digest;
+  config.zk.connections_max = config.api.connections_max;
   config.api.requests = config.limits.requests;
   if (check) {
     std::cout << app.config_to_str(true, false) << "# the configuration is fine\n";

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/http_options.hpp"
+#include "api/zk/options.hpp"
 #include "coord/base/ids.hpp"
 #include "coord/core/identity.hpp"
 #include "coord/core/node.hpp"
@@ -26,6 +27,8 @@ struct Endpoint {
 struct Config {
   std::string data = "./data";
   Endpoint http{"127.0.0.1", 7070};
+  std::optional<Endpoint> zookeeper;  // None: it is off.
+  bool is_zookeeper_default = false;  // Nobody asked for it: a port that is taken is no failure.
   std::string log_level = "info";
   MemberId id{1};
   std::optional<Endpoint> peer;  // Where it listens for members; none: a cluster of one.
@@ -45,6 +48,7 @@ struct Config {
   core::RetentionPolicy retention;
   WatchLimits watches;
   api::HttpOptions api;
+  api::zk::ZkOptions zk;
 };
 
 // The process ends with this code; the text was printed already.

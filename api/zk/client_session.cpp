@@ -1,0 +1,177 @@
+// Client's handshake, identities, watches and four-letter words.
+#include <algorithm>
+#include <utility>
+
+#include "api/zk/client.hpp"
+#include "api/zk/jute.hpp"
+#include "api/zk/words.hpp"
+
+namespace coord::api::zk {
+
+void Client::connect(std::string_view frame) {
+  if (!decode(frame, asked_) || asked_.last_seen > edge_.gateway().applied()) {
+    // Who has seen more than this member has must find another one.
+    close();
+    return;
+  }
+  phase_ = Phase::connecting;
+  connection_ = edge_.gateway().connect(*this);
+  core::Request request;
+  request.connection = connection_;
+  request.id = RequestId(++last_request_);
+  request.identities = identities_;
+  request.timeout_ms = edge_.options().connect_timeout_ms;
+  if (!asked_.session) {
+    core::OpenSession open;
+    open.ttl_ms = std::clamp<std::int64_t>(asked_.timeout_ms, edge_.options().timeout_ms_min,
+                                           edge_.options().timeout_ms_max);
+    open.address = caller_.address;
+    open.secret = edge_.gateway().random_secret();
+    request.op = std::move(open);
+  } else {
+    request.session = core::SessionCredential{asked_.session, asked_.password, Zxid()};
+    request.op = core::AttachSession{asked_.session, caller_.address};
+  }
+  edge_.gateway().submit(std::move(request));
+}
+
+void Client::on_connect_reply(const core::Reply& reply) {
+  if (reply.code == Code::ok) {
+    const auto& opened = std::get<core::SessionOpened>(reply.result);
+    session_ = {opened.id, opened.secret, reply.revision};
+    timeout_ms_ = opened.ttl_ms;
+    phase_ = Phase::open;
+    put_connected(out_, asked_, opened.id, opened.ttl_ms, opened.secret);
+    edge_.attach(*this, opened.id);
+    return;
+  }
+  const bool is_gone = reply.code == Code::session_expired || reply.code == Code::not_found ||
+                       reply.code == Code::bad_session_secret;
+  if (!is_gone) return close();  // Another member, or a later try, may do better.
+  put_refused(out_, asked_);
+  is_ending_ = is_done_ = true;
+}
+
+// ---------------------------------------------------------------- identities
+
+ErrorCode Client::authenticate(const Call& call) {
+  const std::string_view scheme = call.text[0];
+  const std::string_view credential = call.text[1];
+  if (scheme == "ip") return ErrorCode::ok;  // It is there already.
+  if (scheme != "digest") return ErrorCode::auth_failed;
+  const auto colon = credential.find(':');
+  if (colon == std::string_view::npos) return ErrorCode::auth_failed;
+  Identity identity{"digest",
+                    digest_identity(credential.substr(0, colon), credential.substr(colon + 1))};
+  const auto add = [this](Identity one) {
+    const bool is_new = std::find(identities_.begin(), identities_.end(), one) == identities_.end();
+    if (is_new) identities_.push_back(std::move(one));
+  };
+  if (identities_.size() > edge_.options().auths_max) return ErrorCode::auth_failed;
+  if (!edge_.options().super_digest.empty() && identity.id == edge_.options().super_digest) {
+    add({"super", ""});
+  }
+  add(std::move(identity));
+  return ErrorCode::ok;
+}
+
+// ---------------------------------------------------------------- watches
+
+bool Client::settle_watch(const Call& call, const core::Reply& reply) {
+  auto& watches = edge_.watches();
+  const auto& [kinds, path] = call.watch;
+  switch (call.op) {
+    case OpCode::exists:
+      if (reply.code == Code::ok || reply.code == Code::no_node) watches.add(id_, path, kinds);
+      return true;
+    case OpCode::check_watches:
+      return (watches.kinds_of(id_, path) & kinds) != 0;
+    case OpCode::remove_watches:
+      return watches.remove(id_, path, kinds) != 0;
+    default:
+      if (reply.code == Code::ok) watches.add(id_, path, kinds);
+      return true;
+  }
+}
+
+// Tells of what changed after the client's last zxid, and watches the rest.
+void Client::rearm(const Call& call, const core::Reply& reply, std::string& out) {
+  using Kind = Call::Rearm::Kind;
+  const auto* many = std::get_if<core::ManyRead>(&reply.result);
+  if (many == nullptr) return;
+  const auto since = call.rearm.since;
+  for (std::size_t i = 0; i < call.rearm.watches.size(); ++i) {
+    const auto& [kind, path] = call.rearm.watches[i];
+    const auto& one = many->results[i];
+    const auto* node = one.code == Code::ok ? std::get_if<core::NodeValue>(&one.result) : nullptr;
+    std::optional<EventType> event;
+    auto watch = data_watch;
+    switch (kind) {
+      case Kind::data:
+        if (node == nullptr) event = EventType::deleted;
+        if (node != nullptr && node->stat.mzxid > since) event = EventType::changed;
+        break;
+      case Kind::exist:
+        if (node != nullptr) event = EventType::created;
+        break;
+      case Kind::child:
+        watch = child_watch;
+        if (node == nullptr) event = EventType::deleted;
+        if (node != nullptr && node->stat.pzxid > since) event = EventType::children;
+        break;
+      case Kind::persistent:
+        watch = persistent_watch;
+        break;
+      case Kind::recursive:
+        watch = recursive_watch;
+        break;
+    }
+    if (event) {
+      put_event(out, *event, path);
+    } else {
+      edge_.watches().add(id_, path, watch);
+    }
+  }
+}
+
+// ---------------------------------------------------------------- four-letter words
+
+void Client::take_word(std::string_view word) {
+  word_ = word;
+  is_ending_ = true;
+  const auto& words = edge_.options().words;
+  const bool is_listed = std::find(words.begin(), words.end(), "*") != words.end() ||
+                         std::find(words.begin(), words.end(), word_) != words.end();
+  if (!is_word(word_)) return close();
+  if (!is_listed) {
+    out_ += word_;
+    out_ += " is not executed because it is not in the whitelist.\n";
+    is_done_ = true;
+    return;
+  }
+  if (answer_word_alone(word_, edge_, out_)) {
+    is_done_ = true;
+    return;
+  }
+  phase_ = Phase::word;
+  connection_ = edge_.gateway().connect(*this);
+  core::Request request;
+  request.connection = connection_;
+  request.id = RequestId(++last_request_);
+  request.identities = {{"super", ""}};
+  request.timeout_ms = edge_.options().connect_timeout_ms;
+  if (word_ == "dump") {
+    request.consistency = core::Consistency::local;
+    request.op = core::ListSessions{SessionId(), edge_.options().dump_sessions_max, true};
+  } else {
+    request.op = core::GetStatus{};
+  }
+  edge_.gateway().submit(std::move(request));
+}
+
+void Client::on_word_reply(core::Reply& reply) {
+  answer_word(word_, edge_, reply, out_);
+  is_done_ = true;
+}
+
+}  // namespace coord::api::zk

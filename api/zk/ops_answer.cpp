@@ -1,0 +1,249 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "api/zk/jute.hpp"
+#include "api/zk/ops.hpp"
+#include "coord/base/overloaded.hpp"
+
+namespace coord::api::zk {
+namespace {
+
+constexpr std::string_view kTopPath = "/zookeeper";
+constexpr std::string_view kQuotaPath = "/zookeeper/quota";
+
+// The paths that ZooKeeper does not let go. Any other malformed one is missing.
+bool is_kept(std::string_view path) {
+  return path.empty() || path.front() != '/' || path.find('\0') != std::string_view::npos ||
+         path == "/" || path == kTopPath || path == kQuotaPath || path == kConfigPath;
+}
+
+// Where ZooKeeper sees a refusal with other eyes.
+std::optional<ErrorCode> error_for(OpCode op, Code code, std::string_view path) {
+  if (code == Code::bad_request) {
+    if (op == OpCode::erase && !is_kept(path)) return ErrorCode::no_node;
+    const bool is_create = op == OpCode::create || op == OpCode::create2 ||
+                           op == OpCode::create_container || op == OpCode::create_ttl;
+    if (is_create && path == "/") return ErrorCode::node_exists;
+  }
+  return error_of(code);
+}
+
+void put_names(JuteWriter& out, std::string_view path, const core::NameList& list) {
+  const bool is_root = path == "/";
+  const auto is_hidden = [&](const std::string& name) { return is_root && name == ".coord"; };
+  if (path == kTopPath) {
+    auto names = list.names;
+    for (const auto* name : {"config", "quota"}) {
+      if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
+    }
+    out.i32(static_cast<std::int32_t>(names.size()));
+    for (const auto& name : names) out.bytes(name);
+    return;
+  }
+  std::size_t count = list.names.size();
+  if (is_root)
+    count -=
+        static_cast<std::size_t>(std::count_if(list.names.begin(), list.names.end(), is_hidden));
+  out.i32(static_cast<std::int32_t>(count));
+  for (const auto& name : list.names) {
+    if (!is_hidden(name)) out.bytes(name);
+  }
+}
+
+constexpr std::int32_t type_of(OpCode op) { return static_cast<std::int32_t>(op); }
+
+void put_part_header(JuteWriter& out, std::int32_t type, bool is_done, ErrorCode error) {
+  out.i32(type);
+  out.boolean(is_done);
+  out.i32(static_cast<std::int32_t>(error));
+}
+
+void put_failed_part(JuteWriter& out, ErrorCode error) {
+  put_part_header(out, -1, false, error);
+  out.i32(static_cast<std::int32_t>(error));
+}
+
+// As 3.8 answers them: create2 as create, container and ttl as create2.
+void put_part(JuteWriter& out, OpCode op, const core::TxnOpResult& result) {
+  switch (op) {
+    case OpCode::create:
+    case OpCode::create2:
+      put_part_header(out, type_of(OpCode::create), false, ErrorCode::ok);
+      out.bytes(result.path);
+      return;
+    case OpCode::create_container:
+    case OpCode::create_ttl:
+      put_part_header(out, type_of(OpCode::create2), false, ErrorCode::ok);
+      out.bytes(result.path);
+      put_stat(out, result.stat);
+      return;
+    case OpCode::set_data:
+      put_part_header(out, type_of(op), false, ErrorCode::ok);
+      put_stat(out, result.stat);
+      return;
+    default:
+      put_part_header(out, type_of(op), false, ErrorCode::ok);
+  }
+}
+
+void put_multi(JuteWriter& out, const Call& call, const core::Reply& reply) {
+  const auto* txn = std::get_if<core::TxnResult>(&reply.result);
+  if (reply.code == Code::ok && txn != nullptr) {
+    for (std::size_t i = 0; i < txn->results.size(); ++i) {
+      put_part(out, call.parts[i], txn->results[i]);
+    }
+  } else {
+    const std::size_t failed = txn != nullptr ? txn->failed_op.value_or(0) : 0;
+    for (std::size_t i = 0; i < call.parts.size(); ++i) {
+      auto error = i < failed ? ErrorCode::ok : ErrorCode::runtime_inconsistency;
+      if (i == failed) {
+        error = error_for(call.parts[i], reply.code, reply.path).value_or(ErrorCode::system_error);
+      }
+      put_failed_part(out, error);
+    }
+  }
+  put_part_header(out, -1, true, ErrorCode(-1));
+}
+
+void put_multi_read(JuteWriter& out, const Call& call, const core::ManyRead& many) {
+  for (std::size_t i = 0; i < many.results.size(); ++i) {
+    const auto& one = many.results[i];
+    if (one.code != Code::ok) {
+      put_failed_part(out, error_of(one.code).value_or(ErrorCode::system_error));
+      continue;
+    }
+    put_part_header(out, type_of(call.parts[i]), false, ErrorCode::ok);
+    std::visit(Overloaded{[&](const core::NodeValue& node) {
+                            put_value(out, node.value);
+                            put_stat(out, node.stat);
+                          },
+                          [&](const core::NameList& list) { put_names(out, {}, list); }},
+               one.result);
+  }
+  put_part_header(out, -1, true, ErrorCode(-1));
+}
+
+// As ZooKeeper writes its configuration: server.ID=HOST:PORT:PORT:ROLE;CLIENTS, a line each.
+std::string config_of(const core::ClusterView& view) {
+  std::string text;
+  for (const auto& member : view.members) {
+    const auto port = member.peer.substr(std::min(member.peer.rfind(':'), member.peer.size()));
+    text += fmt::format("server.{}={}{}:{};{}\n", member.id, member.peer, port,
+                        member.role == "voter" ? "participant" : "observer", member.zookeeper);
+  }
+  return text + fmt::format("version={:x}", kConfigVersion);
+}
+
+// A read of a node that ZooKeeper always has, and the tree has not.
+bool is_made_up(const Call& call, const core::Reply& reply) {
+  const bool is_read = call.op == OpCode::get_data || call.op == OpCode::exists ||
+                       call.op == OpCode::get_children || call.op == OpCode::get_children2 ||
+                       call.op == OpCode::get_acl;
+  return is_read && reply.code == Code::no_node &&
+         (call.text[0] == kConfigPath || call.text[0] == kQuotaPath);
+}
+
+void put_made_up(JuteWriter& out, const Call& call) {
+  if (call.op == OpCode::get_data) out.null();
+  if (call.op == OpCode::get_children || call.op == OpCode::get_children2) out.i32(0);
+  if (call.op == OpCode::get_acl) put_acl(out, znode::open_acl());
+  if (call.op != OpCode::get_children) put_stat(out, znode::Stat{});
+}
+
+void put_result(JuteWriter& out, const Call& call, const core::Reply& reply) {
+  const auto path = std::string_view(call.text[0]);
+  std::visit(Overloaded{[&](const core::Written& written) {
+                          const bool is_create =
+                              call.op == OpCode::create || call.op == OpCode::create2 ||
+                              call.op == OpCode::create_container || call.op == OpCode::create_ttl;
+                          if (is_create) out.bytes(written.path);
+                          if (call.op != OpCode::create && call.op != OpCode::erase) {
+                            put_stat(out, shown_stat(written.path, written.stat));
+                          }
+                        },
+                        [&](const core::NodeValue& node) {
+                          if (call.op == OpCode::sync) return out.bytes(path);
+                          if (call.op == OpCode::add_watch) return out.i32(0);
+                          if (call.op == OpCode::get_data) put_value(out, node.value);
+                          if (call.op == OpCode::get_data || call.op == OpCode::exists) {
+                            put_stat(out, shown_stat(path, node.stat));
+                          }
+                        },
+                        [&](const core::NameList& list) {
+                          put_names(out, path, list);
+                          if (call.op == OpCode::get_children2)
+                            put_stat(out, shown_stat(path, list.stat));
+                        },
+                        [&](const core::AclView& view) {
+                          put_acl(out, view.acl);
+                          put_stat(out, shown_stat(path, view.stat));
+                        },
+                        [&](const core::ManyRead& many) {
+                          if (call.op == OpCode::multi_read) put_multi_read(out, call, many);
+                        },
+                        [&](const core::PathList& list) {
+                          out.i32(static_cast<std::int32_t>(list.paths.size()));
+                          for (const auto& one : list.paths) out.bytes(one);
+                        },
+                        [&](const core::ClusterView& view) {
+                          const auto text = config_of(view);
+                          znode::Stat stat;
+                          stat.data_length = static_cast<std::uint32_t>(text.size());
+                          if (call.op == OpCode::get_data) out.bytes(text);
+                          put_stat(out, stat);
+                        },
+                        [&](const core::NodeCount& found) {
+                          out.i32(static_cast<std::int32_t>(found.count));
+                        },
+                        [](const auto&) {}},
+             reply.result);
+}
+
+}  // namespace
+
+bool answer_call(const Call& call, const core::Reply& reply, std::string& out, std::size_t& begin) {
+  if (call.op == OpCode::multi && error_of(reply.code)) {
+    const bool is_whole_failure =
+        reply.code != Code::ok && std::holds_alternative<std::monostate>(reply.result);
+    if (!is_whole_failure) {
+      begin = begin_reply(out, call.xid, ErrorCode::ok);
+      JuteWriter to(out);
+      put_multi(to, call, reply);
+      return true;
+    }
+  }
+  if (is_made_up(call, reply)) {
+    begin = begin_reply(out, call.xid, ErrorCode::ok);
+    JuteWriter to(out);
+    put_made_up(to, call);
+    return true;
+  }
+  const auto error = error_for(call.op, reply.code, reply.path);
+  if (!error) return false;
+  begin = begin_reply(out, call.xid, *error);
+  if (*error != ErrorCode::ok) return true;
+  JuteWriter to(out);
+  put_result(to, call, reply);
+  return true;
+}
+
+void put_identities(std::string& out, const Identities& identities) {
+  JuteWriter to(out);
+  to.i32(static_cast<std::int32_t>(identities.size()));
+  for (const auto& identity : identities) {
+    to.bytes(identity.scheme);
+    // The user, and not what its password hashes to.
+    const auto id = std::string_view(identity.id);
+    to.bytes(identity.scheme == "digest" ? id.substr(0, id.find(':')) : id);
+  }
+}
+
+znode::Stat shown_stat(std::string_view path, znode::Stat stat) noexcept {
+  if (path == "/" && stat.num_children > 0) --stat.num_children;
+  if (path == kTopPath) stat.num_children = std::max(stat.num_children, 2U);
+  return stat;
+}
+
+}  // namespace coord::api::zk
