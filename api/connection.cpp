@@ -41,7 +41,8 @@ void Connection::on_events(std::uint32_t events) {
 bool Connection::may_read() const noexcept {
   if (has_input_ended_) return false;
   // Who waits for long is looked after: that the client is gone is seen only by reading.
-  const bool is_waiting = head_ != nullptr && head_->phase == Exchange::Phase::poll_wait;
+  const bool is_waiting =
+      head_ != nullptr && (head_->phase == Exchange::Phase::poll_wait || head_->waiting != nullptr);
   if (is_streaming_ || is_lingering_ || is_waiting) return true;
   return !is_paused_ && !is_closing_;
 }
@@ -108,7 +109,7 @@ void Connection::on_end_of_input() {
       head_ != nullptr &&
       (head_->phase == Exchange::Phase::stream || head_->phase == Exchange::Phase::stream_session ||
        head_->phase == Exchange::Phase::backup_asked || head_->phase == Exchange::Phase::backup ||
-       head_->phase == Exchange::Phase::poll_wait);
+       head_->phase == Exchange::Phase::poll_wait || head_->waiting != nullptr);
   if (is_lingering_ || waits || (head_ == nullptr && !has_unsent())) {
     close();
     return;
@@ -320,6 +321,7 @@ void Connection::close() {
   fd_ = -1;
   edge_.sockets().set_wake(*this, wake_ms_, 0);
   wake_ms_ = 0;
+  abandon_turns();
   if (id_) edge_.gateway().disconnect(id_);
   id_ = ConnectionId();
   if (parser_) edge_.give_back(std::move(parser_));

@@ -92,6 +92,20 @@ class Connection final : public Sink, public Socket {
   void end_stream(Exchange& exchange, bool is_clean);
   [[nodiscard]] std::uint64_t acknowledged_bytes() const noexcept;
 
+  // ---- connection_recipe.cpp: requests that wait for their turn, streams of states
+  [[nodiscard]] static bool has_to_wait(const Exchange& exchange, const core::Reply& reply);
+  void wait_for_turn(Exchange& exchange, core::Reply reply);
+  void watch_turn(Exchange& exchange);
+  void poll_turn(Exchange& exchange, Zxid revision);
+  void on_turn_polled(Exchange& exchange, core::Reply reply);
+  void on_turn_watch_ended(Exchange& exchange, core::WatchState state);
+  void give_up_turn(Exchange& exchange);
+  void answer_turn(Exchange& exchange, core::Reply reply);
+  void on_turn_wake(Exchange& exchange);
+  void abandon_turns();
+  void want_state(Exchange& exchange, Zxid revision);
+  void on_state(Exchange& exchange, const core::Reply& reply);
+
   // ---- connection_backup.cpp: backups
   void start_backup(Exchange& exchange);
   void read_backup(Exchange& exchange);

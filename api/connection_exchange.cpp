@@ -15,8 +15,9 @@ enum class Kind : std::uint8_t { read, write, alone };
 // Which requests may run beside each other.
 Kind kind_of(const Exchange& exchange) noexcept {
   const auto& plan = exchange.plan;
-  if (plan.patch != PatchKind::none || plan.wait_ms || plan.format == Format::event_stream ||
-      plan.route->endpoint == Endpoint::watch_get || plan.route->endpoint == Endpoint::backup_get) {
+  if (plan.patch != PatchKind::none || plan.wait_ms || plan.recipe.wait_ms ||
+      plan.format == Format::event_stream || plan.route->endpoint == Endpoint::watch_get ||
+      plan.route->endpoint == Endpoint::backup_get) {
     return Kind::alone;
   }
   return plan.is_write || plan.route->endpoint == Endpoint::session_keepalive ? Kind::write
@@ -89,8 +90,18 @@ void Connection::start(Exchange& exchange) {
     exchange.phase = Phase::submitted;
     if (auto* open = std::get_if<core::OpenSession>(&plan.request.op)) {
       open->secret = edge_.gateway().random_secret();
+    } else if (auto* step = std::get_if<core::RecipeStep>(&plan.request.op)) {
+      if (step->own_session) step->own_session->secret = edge_.gateway().random_secret();
     }
-    submit(exchange, std::move(plan.request));
+    if (plan.recipe.wait_ms) {
+      // Who waits asks again later: the request is needed then.
+      exchange.deadline_ms += *plan.recipe.wait_ms;
+      exchange.wait_until_ms = edge_.now_ms() + *plan.recipe.wait_ms;
+      auto request = plan.request;
+      submit(exchange, std::move(request));
+    } else {
+      submit(exchange, std::move(plan.request));
+    }
   }
 }
 
@@ -225,12 +236,28 @@ void Connection::on_reply(Exchange& exchange, core::Reply reply) {
       }
       is_streaming_ = false;
       break;
+    case Phase::submitted:
+      if (has_to_wait(exchange, reply)) return wait_for_turn(exchange, std::move(reply));
+      break;
+    case Phase::recipe_poll:
+      return on_turn_polled(exchange, std::move(reply));
+    case Phase::recipe_give_up:
+      return answer_turn(exchange, std::move(reply));
+    case Phase::poll_answer:
+      // A change that does not concern what the client asks for is none.
+      if (const auto* result = std::get_if<core::RecipeResult>(&reply.result);
+          result != nullptr && reply.code == Code::ok && exchange.plan.known &&
+          exchange.plan.known == result->answer.etag && edge_.now_ms() < exchange.wait_until_ms) {
+        wait_for_change(exchange, reply.revision);
+        return;
+      }
+      break;
+    case Phase::stream:
+      return on_state(exchange, reply);
     case Phase::queued:
     case Phase::backup:
-    case Phase::submitted:
     case Phase::poll_wait:
-    case Phase::poll_answer:
-    case Phase::stream:
+    case Phase::recipe_wait:
     case Phase::done:
       break;
   }
@@ -284,7 +311,9 @@ void Connection::on_safety_deadline(Exchange& exchange) {
 // ---- long polls
 
 void Connection::start_poll(Exchange& exchange) {
-  if (exchange.plan.known || exchange.plan.known_any) {
+  const auto& plan = exchange.plan;
+  // Of a recipe what is final already, or missing, is seen by looking first.
+  if (plan.known || plan.known_any || (plan.route->recipe != nullptr && !plan.since)) {
     exchange.phase = Phase::poll_read;
     auto request = template_of(exchange);
     request.op = exchange.plan.request.op;
@@ -303,6 +332,14 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
     is_same = plan.known_any || plan.known == node->stat.mzxid;
   } else if (const auto* children = std::get_if<core::ChildList>(&reply.result)) {
     is_same = plan.known_any || plan.known == children->stat.pzxid;
+  } else if (const auto* recipe = std::get_if<core::RecipeResult>(&reply.result)) {
+    const bool has_known = plan.known || plan.known_any;
+    if (reply.code == Code::ok) {
+      is_same = has_known ? plan.known_any || plan.known == recipe->answer.etag
+                          : !recipe->answer.is_final;
+    } else {
+      is_same = !has_known && reply.code == Code::not_found;  // It is waited for.
+    }
   }
   if (is_same) {
     wait_for_change(exchange, reply.revision);
@@ -330,6 +367,10 @@ void Connection::wait_for_change(Exchange& exchange, std::optional<Zxid> from) {
 }
 
 void Connection::on_watch_event(Exchange& exchange, core::WatchEvent event) {
+  if (exchange.waiting) return poll_turn(exchange, event.batch->zxid);
+  if (exchange.stream && exchange.plan.route->recipe != nullptr) {
+    return want_state(exchange, event.batch->zxid);
+  }
   if (exchange.stream) {
     const auto& form = exchange.stream->form;
     if (!event.is_initial) exchange.stream->bookmarked = event.batch->zxid;
@@ -353,6 +394,14 @@ void Connection::on_watch_event(Exchange& exchange, core::WatchEvent event) {
 }
 
 void Connection::on_watch_state(Exchange& exchange, core::WatchState state) {
+  if (exchange.waiting) {
+    if (state.kind == core::WatchState::Kind::more) {
+      edge_.gateway().resume({id_, exchange.watch});
+    } else if (state.kind == core::WatchState::Kind::ended) {
+      on_turn_watch_ended(exchange, std::move(state));
+    }
+    return;
+  }
   if (exchange.stream) {
     on_stream_state(exchange, state);
     return;
@@ -383,6 +432,11 @@ void Connection::on_watch_state(Exchange& exchange, core::WatchState state) {
 void Connection::read_after_change(Exchange& exchange) {
   drop_watch(exchange);
   exchange.phase = Phase::poll_answer;
+  if (exchange.plan.route->recipe != nullptr) {  // It may have to wait on.
+    auto request = exchange.plan.request;
+    submit(exchange, std::move(request));
+    return;
+  }
   exchange.wait_until_ms = 0;
   submit(exchange, std::move(exchange.plan.request));
 }
@@ -409,6 +463,10 @@ void Connection::update_wake() {
   };
   for (const auto* exchange = head_; exchange != nullptr; exchange = exchange->next) {
     if (exchange->phase == Phase::poll_wait) sooner(exchange->wait_until_ms);
+    if (exchange->waiting && exchange->phase == Phase::recipe_wait) {
+      sooner(exchange->wait_until_ms);
+      sooner(exchange->waiting->next_beat_ms);
+    }
     if (exchange->stream && exchange->stream->is_open) sooner(exchange->stream->next_beat_ms);
   }
   if (at == wake_ms_) return;
@@ -424,6 +482,10 @@ void Connection::on_wake() {
     if (exchange->phase == Phase::poll_wait && now >= exchange->wait_until_ms) {
       end_poll(*exchange);
       break;  // The list has changed.
+    }
+    if (exchange->phase == Phase::recipe_wait) {
+      on_turn_wake(*exchange);
+      break;
     }
     if (exchange->stream && exchange->stream->is_open && now >= exchange->stream->next_beat_ms) {
       on_beat(*exchange);
@@ -444,6 +506,10 @@ void Connection::start_draining() {
     exchange->keep_alive = false;
     if (exchange->phase == Phase::poll_wait) {
       end_poll(*exchange);
+      break;
+    }
+    if (exchange->phase == Phase::recipe_wait) {
+      give_up_turn(*exchange);
       break;
     }
     if (exchange->stream && exchange->stream->is_open) {

@@ -47,7 +47,8 @@ void Connection::open_stream(Exchange& exchange, Zxid revision) {
   auto& stream = *exchange.stream;
   answer_stream_head(exchange.plan, revision, context_of(exchange), target_of(exchange));
   // An id promises what was before it; with the present state still to come there is none yet.
-  out_ += render_bookmark(revision, !exchange.plan.with_initial, stream.form);
+  const bool begins_with_state = exchange.plan.route->recipe != nullptr && !exchange.plan.from;
+  out_ += render_bookmark(revision, !exchange.plan.with_initial && !begins_with_state, stream.form);
   stream.is_open = true;
   stream.bookmarked = revision;
   exchange.deadline_ms = 0;
@@ -55,6 +56,8 @@ void Connection::open_stream(Exchange& exchange, Zxid revision) {
   stream.next_beat_ms = edge_.now_ms() + stream.beat_ms;
   stream.next_bookmark_ms = edge_.now_ms() + edge_.options().stream_beat_ms;
   stream.touch_at_sent = 0;
+  // A stream of states begins with the present one, unless the client has seen that.
+  if (exchange.plan.route->recipe != nullptr && !exchange.plan.from) want_state(exchange, revision);
   update_wake();
 }
 
@@ -69,7 +72,9 @@ void Connection::on_stream_state(Exchange& exchange, const core::WatchState& sta
       resume_stream();
       return;
     case core::WatchState::Kind::present:
-      if (!stream.is_live) {
+      if (exchange.plan.route->recipe != nullptr) {
+        stream.is_live = true;
+      } else if (!stream.is_live) {
         stream.is_live = true;
         stream.bookmarked = state.revision;
         stream_text(std::make_shared<const std::string>(
@@ -80,6 +85,14 @@ void Connection::on_stream_state(Exchange& exchange, const core::WatchState& sta
       break;
   }
   exchange.watch = WatchId();
+  if (state.code == Code::compacted && exchange.plan.route->recipe != nullptr) {
+    // What happened since is gone, what is there now is not.
+    exchange.plan.from.reset();
+    wait_for_change(exchange, std::nullopt);
+    exchange.phase = Phase::stream;
+    if (stream.is_open) want_state(exchange, state.revision);
+    return;
+  }
   if (!stream.is_open) {
     core::Reply reply;
     reply.code = state.code;
@@ -138,7 +151,9 @@ void Connection::on_beat(Exchange& exchange) {
   }
   std::string text = render_comment(stream.form);
   const bool is_time = now >= stream.next_bookmark_ms;
-  if (stream.is_live && (is_time || text.empty())) {
+  // What is not shown yet is not promised.
+  const bool is_shown = !stream.state_due && !stream.is_reading;
+  if (stream.is_live && is_shown && (is_time || text.empty())) {
     stream.bookmarked = std::max(stream.bookmarked, edge_.gateway().applied());
     text += render_bookmark(stream.bookmarked, true, stream.form);
     stream.next_bookmark_ms = now + edge_.options().stream_beat_ms;

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "api/plan.hpp"
@@ -21,6 +22,22 @@ struct StreamState {
   std::int64_t next_bookmark_ms = 0;
   Zxid bookmarked;                  // The last id that was promised.
   std::uint64_t touch_at_sent = 0;  // Touch the session once so many bytes were acknowledged.
+
+  // Of a recipe's stream, which shows states and not changes.
+  Zxid state_due;           // A change up to here is not shown yet; none: all is.
+  bool is_reading = false;  // The state is being asked for.
+  bool has_state = false;   // One was shown: the bytes of its answer are in `state`.
+  std::string state;
+};
+
+// A recipe's request that waits (for a lock, a turn, an item).
+struct RecipeWait {
+  recipes::Answer answer;  // The last: what to watch, what to ask, how to give up.
+  Zxid revision;           // Of that answer.
+  std::optional<core::SessionCredential> session;  // Kept alive while this waits.
+  std::optional<core::SessionOpened> opened;       // The session that the request brought.
+  std::int64_t beat_ms = 0;
+  std::int64_t next_beat_ms = 0;
 };
 
 struct Exchange {
@@ -36,6 +53,9 @@ struct Exchange {
     stream,          // ... and runs.
     backup_asked,    // A backup waits until the store holds all of it ...
     backup,          // ... and runs.
+    recipe_wait,     // A step waits for its turn ...
+    recipe_poll,     // ... asks whether it has come ...
+    recipe_give_up,  // ... or takes back what it asked for.
     done,
   };
 
@@ -52,6 +72,7 @@ struct Exchange {
   bool is_reading_piece = false;  // Of a backup.
   std::string out;                // The answer, while earlier ones are not out.
   std::unique_ptr<StreamState> stream;
+  std::unique_ptr<RecipeWait> waiting;
   Exchange* next = nullptr;
 
   void reset() {
@@ -66,6 +87,7 @@ struct Exchange {
     has_begun = is_reading_piece = false;
     out.clear();
     stream.reset();
+    waiting.reset();
     next = nullptr;
   }
 };

@@ -4,6 +4,7 @@
 #include <cctype>
 
 #include "api/json.hpp"
+#include "api/recipe_route.hpp"
 #include "api/route_table.hpp"
 
 namespace coord::api {
@@ -19,25 +20,36 @@ constexpr ParameterInfo kParameters[] = {
     {"add", "integer", "Add this to a signed 64-bit decimal value"},
     {"as", "raw|json", "Overrides Accept"},
     {"at", "integer", "As it was at this revision, within what is retained"},
+    {"block", "integer", "Take a block of so many ids"},
     {"bytes", "integer", "The most bytes that the values of the subtree may have"},
     {"consistency", "linearizable|leader|local", "Of the read; linearizable by default"},
+    {"count", "integer", "How many have to come"},
     {"cursor", "string", "Of the page before; opaque"},
     {"depth", "string", "Levels below the node: 0, 1 (watches), N (walks), all"},
     {"dry_run", "boolean", "Only say what the cluster would come to"},
+    {"for", "duration", "The lease ends so long from now; 0s gives the item back"},
+    {"for_ms", "integer", "The same in milliseconds"},
     {"from", "integer", "After this revision"},
     {"id", "integer", "Of the new member; never used before"},
     {"initial", "boolean", "The present state first"},
+    {"lease", "string",
+     "How long the item is the taker's (30s); of an item that was taken: its lease"},
+    {"lease_ms", "integer", "The same in milliseconds"},
     {"limit", "integer", "Entries of a page, 1 to 10,000; 1,000 by default"},
+    {"max_deliveries", "integer",
+     "An item that was delivered so often in vain is dead; 0: no bound"},
     {"max_staleness", "duration", "Of a local read: refuse rather than be older"},
     {"min_revision", "integer", "Of a local read: wait until this revision is applied"},
     {"mode", "persistent|ephemeral|container", "Of a node that is created"},
     {"name", "string", "What the session calls itself"},
     {"nodes", "integer", "The most nodes that the subtree may have"},
     {"parents", "boolean", "Make missing parents"},
+    {"participants", "string", "Who has to vote: names, separated by commas"},
     {"path", "string", "A node to watch; may stand more than once"},
     {"peer", "string", "HOST:PORT, where the other members reach it"},
     {"prefix", "string", "Names that start with it; of POST: what the digits follow"},
     {"prev", "boolean", "Events carry the value before"},
+    {"proposer", "string", "A name by which a retry is known"},
     {"recursive", "boolean", "The node and all below it"},
     {"replaces", "integer", "The member that goes when this one is promoted"},
     {"role", "voter|observer|standby", "Of a member; a standby becomes a voter by itself"},
@@ -45,11 +57,13 @@ constexpr ParameterInfo kParameters[] = {
     {"stat", "boolean", "With the stat of each child"},
     {"system", "boolean", "With /.coord and /zookeeper"},
     {"timeout", "duration", "How long the request may take; 10s by default"},
+    {"timeout_ms", "integer", "How long the participants have to vote"},
     {"to", "integer", "The member that is to lead; by default the one that has most of the log"},
     {"ttl", "duration", "The node, or the session, ends when it is not renewed for so long"},
     {"ttl_ms", "integer", "The same in milliseconds"},
     {"values", "boolean", "With the values"},
     {"version", "integer", "Only if the node has this data version"},
+    {"vote", "yes|no", "The participant's vote"},
     {"wait", "duration", "Long poll: wait so long for a change"},
 };
 
@@ -118,17 +132,25 @@ void append_header_parameters(std::string& out, const RouteSpec& route, bool& is
   }
 }
 
+std::string_view summary_of_argument(const RouteSpec& route, std::string_view name) noexcept {
+  if (name == "path") return "The node's path, without the leading slash; may be empty";
+  if (route.path.starts_with("/v1/cluster")) return "The member's id";
+  if (route.path.starts_with("/v1/sessions")) return "The id, the whole token, or `mine`";
+  if (name == "id") return "The number that POST gave it";
+  if (name == "item") return "The number that it was put under";
+  if (name == "ticket" || name == "candidate") return "Its id, or `mine`";
+  return "[A-Za-z0-9._-]{1,255}";
+}
+
 void append_parameters(std::string& out, const RouteSpec& route) {
   out += '[';
   bool is_first = true;
-  if (const auto brace = route.path.find('{'); brace != std::string_view::npos) {
-    const auto name = route.path.substr(brace + 1, route.path.find('}') - brace - 1);
-    append_parameter(out, name, "path", true, "string",
-                     name == "path" ? "The node's path, without the leading slash; may be empty"
-                     : route.path.starts_with("/v1/cluster")
-                         ? "The member's id"
-                         : "The id, the whole token, or `mine`");
+  for (auto brace = route.path.find('{'); brace != std::string_view::npos;
+       brace = route.path.find('{', brace + 1)) {
+    const auto name = route.path.substr(brace + 1, route.path.find('}', brace) - brace - 1);
+    if (!is_first) out += ',';
     is_first = false;
+    append_parameter(out, name, "path", true, "string", summary_of_argument(route, name));
   }
   for (const auto name : parameters_of(route)) {
     if (!is_first) out += ',';
@@ -142,6 +164,7 @@ void append_parameters(std::string& out, const RouteSpec& route) {
 }
 
 std::string_view success_of(const RouteSpec& route) noexcept {
+  if (route.recipe != nullptr) return route.recipe->success;
   switch (route.endpoint) {
     case Endpoint::tree_post:
     case Endpoint::session_open:
@@ -184,7 +207,10 @@ void append_content(JsonObject& response, std::string& out, const RouteSpec& rou
   } else if (route.endpoint != Endpoint::watch_get) {
     add("application/json");
   }
-  if ((route.traits & (trait_wait | trait_stream)) != 0) add("text/event-stream");
+  if (route.recipe != nullptr ? (route.recipe->offers & offers_event_stream) != 0
+                              : (route.traits & (trait_wait | trait_stream)) != 0) {
+    add("text/event-stream");
+  }
   if ((route.traits & trait_stream) != 0) add("application/x-ndjson");
   out += '}';
 }
@@ -222,7 +248,8 @@ void append_operation(std::string& out, const RouteSpec& route) {
     const bool is_raw =
         route.endpoint == Endpoint::tree_put || route.endpoint == Endpoint::tree_post;
     std::string& body = operation.name("requestBody");
-    body += is_raw ? "{\"content\":{\"*/*\":{}}}" : "{\"content\":{\"application/json\":{}}}";
+    const bool is_any = is_raw || (route.recipe != nullptr && route.recipe->body_type == "*/*");
+    body += is_any ? "{\"content\":{\"*/*\":{}}}" : "{\"content\":{\"application/json\":{}}}";
   }
   append_responses(operation.name("responses"), route);
   operation.close();

@@ -6,6 +6,7 @@
 
 #include "api/bodies.hpp"
 #include "api/plan_parts.hpp"
+#include "api/recipe_route.hpp"
 #include "coord/base/checksum.hpp"
 
 namespace coord::api {
@@ -111,6 +112,7 @@ Problem plan_wait(const RequestView& view, const Query& query, const HttpOptions
 }
 
 std::uint8_t offered_by(const RouteSpec& route) noexcept {
+  if (route.recipe != nullptr) return route.recipe->offers;
   switch (route.endpoint) {
     case Endpoint::tree_get:
       return offers_raw | offers_json | offers_event_stream;
@@ -223,7 +225,7 @@ Problem plan_routed(const RequestView& view, const Caller& caller, const HttpOpt
     return bad_request("the query has a % without two hexadecimal digits");
   }
   const Query query(scratch.parameters);
-  const PlanInput in{view, caller, options, query, match.argument};
+  const PlanInput in{view, caller, options, query, match.arguments[0], match.arguments};
   if (!scratch.parameters.empty()) {
     if (auto problem = check_query(*match.route, scratch.parameters)) return problem;
   }
@@ -270,6 +272,7 @@ void Plan::reset() {
   from.reset();
   with_initial = with_values = with_prev = with_stat = false;
   limit = 0;
+  recipe = Recipe{};
   patch = PatchKind::none;
   patch_body.clear();
   has_guard = false;

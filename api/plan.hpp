@@ -60,6 +60,16 @@ struct Plan {
   bool with_stat = false;
   std::size_t limit = 0;
 
+  // What the routes of recipes need beside their operation.
+  struct Recipe {
+    std::string name;
+    std::string item;
+    std::optional<std::int64_t> wait_ms;  // Of a step that may wait.
+    bool stays = false;     // A broken connection does not take back what it asked for.
+    bool is_block = false;  // A counter's block.
+  };
+  Recipe recipe;
+
   PatchKind patch = PatchKind::none;
   std::string patch_body;
   bool has_guard = false;

@@ -4,6 +4,7 @@
 
 #include "api/bodies.hpp"
 #include "api/plan_parts.hpp"
+#include "api/recipe_route.hpp"
 #include "znode/path.hpp"
 
 namespace coord::api {
@@ -149,28 +150,6 @@ Problem plan_get(const PlanInput& in, Plan& plan) {
   plan.with_values = true;
   plan.request.op = std::move(get);
   return problem;
-}
-
-Problem take_limit(const PlanInput& in, Plan& plan) {
-  Problem problem;
-  plan.limit = in.options.requests.list_limit_default;
-  if (const auto limit = in.query.count("limit", problem)) {
-    if (*limit == 0 || *limit > in.options.requests.list_limit_max) {
-      return bad_request(fmt::format("limit must be 1 to {}", in.options.requests.list_limit_max));
-    }
-    plan.limit = static_cast<std::size_t>(*limit);
-  }
-  return problem;
-}
-
-// The cursor's text, or an empty one.
-Problem take_cursor(const PlanInput& in, std::string& after) {
-  const auto* text = in.query.find("cursor");
-  if (text == nullptr) return {};
-  auto cursor = decode_cursor(*text);
-  if (!cursor) return bad_request("this is not a cursor that a listing gave");
-  after = std::move(*cursor);
-  return {};
 }
 
 Problem take_number_cursor(const PlanInput& in, std::uint64_t& after) {
@@ -413,6 +392,28 @@ Problem plan_txn(const PlanInput& in, Plan& plan) {
 
 }  // namespace
 
+Problem take_limit(const PlanInput& in, Plan& plan) {
+  Problem problem;
+  plan.limit = in.options.requests.list_limit_default;
+  if (const auto limit = in.query.count("limit", problem)) {
+    if (*limit == 0 || *limit > in.options.requests.list_limit_max) {
+      return bad_request(fmt::format("limit must be 1 to {}", in.options.requests.list_limit_max));
+    }
+    plan.limit = static_cast<std::size_t>(*limit);
+  }
+  return problem;
+}
+
+// The cursor's text, or an empty one.
+Problem take_cursor(const PlanInput& in, std::string& after) {
+  const auto* text = in.query.find("cursor");
+  if (text == nullptr) return {};
+  auto cursor = decode_cursor(*text);
+  if (!cursor) return bad_request("this is not a cursor that a listing gave");
+  after = std::move(*cursor);
+  return {};
+}
+
 Problem plan_endpoint(const PlanInput& in, Plan& plan) {
   if (plan.route->path.ends_with("{path}")) {
     if (auto problem = take_path(in, plan)) return problem;
@@ -478,6 +479,8 @@ Problem plan_endpoint(const PlanInput& in, Plan& plan) {
     case Endpoint::member_repair:
     case Endpoint::transfer_post:
       return plan_cluster(in, plan);
+    case Endpoint::recipe:
+      return plan.route->recipe->plan(in, plan);
     case Endpoint::livez:
     case Endpoint::readyz:
     case Endpoint::metrics:

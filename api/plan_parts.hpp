@@ -1,6 +1,7 @@
 // The inside of plan_request(): the query, and one builder for each endpoint.
 #pragma once
 
+#include <array>
 #include <optional>
 #include <string_view>
 #include <vector>
@@ -34,9 +35,13 @@ struct PlanInput {
   const HttpOptions& options;
   const Query& query;
   std::string_view argument;  // What stands for "{path}" or "{id}", decoded.
+  std::array<std::string_view, kRouteArgumentsMax> arguments;  // All of them.
 };
 
 [[nodiscard]] Problem bad_request(std::string detail);
+// limit= into plan.limit, and the name that cursor= stands for (empty without one).
+[[nodiscard]] Problem take_limit(const PlanInput& in, Plan& plan);
+[[nodiscard]] Problem take_cursor(const PlanInput& in, std::string& after);
 
 // Sets plan.request.op and what else the endpoint needs.
 [[nodiscard]] Problem plan_endpoint(const PlanInput& in, Plan& plan);

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "api/json.hpp"
+#include "api/recipe_route.hpp"
 #include "api/text.hpp"
 #include "coord/base/check.hpp"
 
@@ -246,6 +247,8 @@ std::string_view title_of(Code code) noexcept {
       return "A quota is exceeded";
     case Code::disk_full:
       return "The disk is full";
+    case Code::conflict:
+      return "Its present state does not allow this";
     default:
       return word_of(code);
   }
@@ -261,6 +264,11 @@ void append_problem_extras(JsonObject& object, const core::Reply& reply, const P
     object.text("leader", reply.leader_http);
   } else if (reply.code == Code::no_leader) {
     object.null("leader");
+  }
+  if (plan.route != nullptr && plan.route->recipe != nullptr &&
+      plan.route->recipe->problem != nullptr &&
+      std::holds_alternative<core::RecipeResult>(reply.result)) {
+    plan.route->recipe->problem(plan, reply, object);
   }
   const auto* txn = std::get_if<core::TxnResult>(&reply.result);
   if (txn != nullptr && txn->failed_op && plan.route != nullptr) {
@@ -533,6 +541,30 @@ void answer_done(const Plan& plan, const core::Reply& reply, const AnswerContext
   finish_json(out, plan, context.scratch);
 }
 
+void answer_recipe(const Plan& plan, const core::Reply& reply, const AnswerContext& context,
+                   std::string& out) {
+  const auto etag = recipe_result(reply).answer.etag;
+  const bool is_same = plan.known_any || plan.known == etag;
+  if (is_read(plan) && etag && is_same && !plan.wait_ms) {
+    answer_not_modified(plan, reply.revision, etag, context, out);
+    return;
+  }
+  RecipeBody body{200, "application/json", {}, context.scratch};
+  plan.route->recipe->answer(plan, reply, body);
+  append_head(out, plan, body.status, context);
+  append_read_headers(out, plan, reply);
+  if (etag) append_etag(out, etag);
+  if ((plan.route->traits & trait_wait) != 0) out += "Vary: Accept\r\n";
+  out += body.headers;
+  if (body.status == 204) {
+    out += "X-Content-Type-Options: nosniff\r\n\r\n";
+  } else if (body.content_type == "application/json") {
+    finish_json(out, plan, context.scratch);
+  } else {
+    finish(out, plan, body.content_type, context.scratch);
+  }
+}
+
 }  // namespace
 
 void append_problem(std::string& out, const Plan& plan, const core::Reply& reply,
@@ -577,6 +609,8 @@ void answer_reply(const Plan& plan, const core::Reply& reply, const AnswerContex
     answer_history(plan, reply, *history, context, out);
   } else if (const auto* opened = std::get_if<core::SessionOpened>(&reply.result)) {
     answer_opened(plan, reply, *opened, context, out);
+  } else if (std::holds_alternative<core::RecipeResult>(reply.result)) {
+    answer_recipe(plan, reply, context, out);
   } else if (append_json_result(plan, reply, context, context.scratch)) {
     const bool is_change = (plan.route->traits & trait_change) != 0 && !plan.is_dry_run;
     append_head(out, plan, is_change ? 202 : 200, context);

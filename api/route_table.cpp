@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "api/recipe_route.hpp"
+
 namespace coord::api {
 namespace {
 
@@ -111,27 +113,27 @@ constexpr std::array kRoutes = {
     RouteSpec{Method::get, "/openapi.json", Endpoint::openapi, trait_local, kNone, "This document"},
 };
 
-// Does `path` fit the template? Sets the argument.
-bool fits(std::string_view spec, std::string_view path, std::string_view& argument) noexcept {
-  const auto brace = spec.find('{');
-  if (brace == std::string_view::npos) return spec == path;
-  const auto head = spec.substr(0, brace);  // With the slash before the brace.
-  const auto tail = spec.substr(spec.find('}') + 1);
-  if (spec.substr(brace).starts_with("{path}")) {
-    if (path == head.substr(0, head.size() - 1)) {
-      argument = {};
+// Does `path` fit the template? Sets the arguments.
+bool fits(std::string_view spec, std::string_view path, RouteMatch& match) noexcept {
+  std::size_t count = 0;
+  while (true) {
+    if (spec.starts_with("/{path}")) {
+      if (!path.empty()) path.remove_prefix(1);
+      match.arguments[count] = path;
       return true;
     }
-    if (!path.starts_with(head)) return false;
-    argument = path.substr(head.size());
-    return true;
+    if (spec.empty() || path.empty()) return spec.empty() && path.empty();
+    const auto wanted = spec.substr(1, spec.find('/', 1) - 1);
+    const auto there = path.substr(1, path.find('/', 1) - 1);
+    if (wanted.starts_with('{')) {
+      if (there.empty()) return false;
+      match.arguments[count++] = there;
+    } else if (wanted != there) {
+      return false;
+    }
+    spec.remove_prefix(wanted.size() + 1);
+    path.remove_prefix(there.size() + 1);
   }
-  if (!path.starts_with(head)) return false;
-  const auto rest = path.substr(head.size());
-  const auto end = std::min(rest.find('/'), rest.size());
-  if (end == 0 || rest.substr(end) != tail) return false;
-  argument = rest.substr(0, end);
-  return true;
 }
 
 bool has(Names names, std::string_view name) noexcept {
@@ -140,17 +142,23 @@ bool has(Names names, std::string_view name) noexcept {
 
 }  // namespace
 
-std::span<const RouteSpec> route_table() noexcept { return kRoutes; }
+std::span<const RouteSpec> route_table() {
+  static const std::vector<RouteSpec> table = [] {
+    std::vector<RouteSpec> all(kRoutes.begin(), kRoutes.end());
+    for (const auto& routes : recipe_routes()) all.insert(all.end(), routes.begin(), routes.end());
+    return all;
+  }();
+  return table;
+}
 
 RouteMatch match_route(Method method, std::string_view path) {
   RouteMatch match;
   const Method wanted = method == Method::head ? Method::get : method;
-  for (const auto& route : kRoutes) {
-    std::string_view argument;
-    if (!fits(route.path, path, argument)) continue;
+  if (!path.starts_with('/')) return match;
+  for (const auto& route : route_table()) {
+    if (!fits(route.path, path, match)) continue;
     if (route.method == wanted) {
       match.route = &route;
-      match.argument = argument;
       match.allow.clear();
       return match;
     }

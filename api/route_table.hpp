@@ -1,6 +1,7 @@
 // The one table of routes: the router and the OpenAPI document are both made of it.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <string>
@@ -47,6 +48,7 @@ enum class Endpoint : std::uint8_t {
   metrics,
   version,
   openapi,
+  recipe,  // RouteSpec::recipe says the rest.
 };
 
 // What a route takes beside its own query parameters.
@@ -62,21 +64,28 @@ enum RouteTrait : std::uint8_t {
   trait_change = 128,  // Changes something that is no node: refusals say `outcome`.
 };
 
+struct RecipeRoute;
+
 struct RouteSpec {
   Method method;
-  std::string_view path;  // "{path}" at the end stands for any number of segments, also none.
+  std::string_view path;  // "{path}" at the end stands for any number of segments, also none;
+                          // another name in braces for one.
   Endpoint endpoint;
   std::uint8_t traits;
   std::span<const std::string_view> query;  // Beside those of the traits.
   std::string_view summary;
+  const RecipeRoute* recipe = nullptr;  // Of Endpoint::recipe (recipe_route.hpp).
 };
 
-[[nodiscard]] std::span<const RouteSpec> route_table() noexcept;
+[[nodiscard]] std::span<const RouteSpec> route_table();
+
+inline constexpr std::size_t kRouteArgumentsMax = 3;
 
 struct RouteMatch {
   const RouteSpec* route = nullptr;  // Null: no such path, or no such method on it.
-  std::string_view argument;         // What stands for "{path}" or "{id}".
-  std::string allow;                 // The methods of the path, when the method is not among them.
+  // What stands for the names in braces, in their order.
+  std::array<std::string_view, kRouteArgumentsMax> arguments{};
+  std::string allow;  // The methods of the path, when the method is not among them.
 };
 
 // `path` is decoded already. HEAD is served by GET's route.

@@ -75,6 +75,13 @@ std::string render_bookmark(Zxid revision, bool with_id, const StreamForm& form)
   return framed(std::move(out), form);
 }
 
+std::string render_state(std::string_view name, Zxid revision, std::string_view json,
+                         const StreamForm& form) {
+  std::string out;
+  append_event(out, name, revision, json, form);
+  return framed(std::move(out), form);
+}
+
 std::string render_comment(const StreamForm& form) {
   if (form.format == Format::ndjson) return {};
   return framed(":\n\n", form);

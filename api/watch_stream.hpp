@@ -28,6 +28,9 @@ using SharedText = std::shared_ptr<const std::string>;
 [[nodiscard]] std::string render_event(const core::WatchEvent& event, const StreamForm& form);
 // With an id, unless the present state is still to come.
 [[nodiscard]] std::string render_bookmark(Zxid revision, bool with_id, const StreamForm& form);
+// A recipe's state as an event `name`.
+[[nodiscard]] std::string render_state(std::string_view name, Zxid revision, std::string_view json,
+                                       const StreamForm& form);
 // Something that means nothing. Empty for NDJSON, which has no comments.
 [[nodiscard]] std::string render_comment(const StreamForm& form);
 // An event named by the code, and the end of the stream.

@@ -160,13 +160,18 @@ void Registry::list(SessionId after, const std::function<bool(const Session&)>& 
 
 std::uint64_t Registry::digest() const noexcept { return impl_->digest; }
 
-Code Registry::open(const Session& session, DirtyMap& dirty) {
+Code Registry::check_open(const Session& session) const noexcept {
   const auto& limits = impl_->limits;
   if (session.ttl_ms < limits.ttl_ms_min || session.ttl_ms > limits.ttl_ms_max) {
     return Code::invalid;
   }
   if (session.name.size() > limits.name_bytes_max) return Code::invalid;
   if (impl_->live.size() >= limits.sessions_max) return Code::overloaded;
+  return Code::ok;
+}
+
+Code Registry::open(const Session& session, DirtyMap& dirty) {
+  if (const auto code = check_open(session); code != Code::ok) return code;
   COORD_CHECK(session.id, "a session has an id");
   COORD_CHECK(!impl_->ended.contains(session.id), "an id is given once", session.id);
   const auto [at, inserted] = impl_->live.emplace(session.id, session);

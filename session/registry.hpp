@@ -39,6 +39,8 @@ class Registry {
   void list(SessionId after, const std::function<bool(const Session&)>& each) const;
   [[nodiscard]] std::uint64_t digest() const noexcept;
 
+  // What open() would say.
+  [[nodiscard]] Code check_open(const Session& session) const noexcept;
   // invalid (ttl out of bounds, name too long) or overloaded (too many sessions), else ok.
   // Requires: the id was never given before.
   [[nodiscard]] Code open(const Session& session, DirtyMap& dirty);

@@ -242,6 +242,13 @@ std::optional<std::int64_t> Tree::next_deadline() const {
 
 void Tree::begin(const Stamp& stamp) { impl_->begin(stamp); }
 
+void Tree::act_as_service() noexcept {
+  COORD_CHECK(is_open(), "who acts is said of an open transaction");
+  impl_->stamp.is_service = true;
+}
+
+std::span<const Change> Tree::pending_changes() const noexcept { return impl_->changes; }
+
 Outcome Tree::create(std::string_view path, const Blob& value, CreateOptions options,
                      const Identities& identities) {
   COORD_CHECK(impl_->is_open, "mutations are made in a transaction");

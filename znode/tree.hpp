@@ -20,6 +20,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -163,6 +164,10 @@ class Tree {
   // Undoes everything since begin(): nodes, stats, counters, quotas, digest.
   void rollback();
   [[nodiscard]] bool is_open() const noexcept;
+  // From here on the open transaction acts as the service itself (see Stamp::is_service).
+  void act_as_service() noexcept;
+  // What the open transaction has changed so far, in order. Valid until the next mutation.
+  [[nodiscard]] std::span<const Change> pending_changes() const noexcept;
 
   // ---- checkpoint
   // Loads one record of Table::nodes, acls or quotas; nodes in key order. Call load_done() once

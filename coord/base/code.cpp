@@ -62,6 +62,7 @@ constexpr std::array kRows = {
     Row{Code::precondition_no_node, "no-node", 412, false},
     Row{Code::transaction_aborted, "transaction-aborted", 409, false},
     Row{Code::internal, "internal", 500, false},
+    Row{Code::conflict, "conflict", 409, false},
     Row{Code::session_moved, "session-moved", 409, false},
 };
 

@@ -62,7 +62,8 @@ enum class Code : std::uint8_t {
       44,                    // The word is no-node; the status 412 (a guarded write never creates).
   transaction_aborted = 45,  // An op of a transaction that did not run because another failed.
   internal = 46,
-  session_moved = 47  // Another connection has taken the session over since.
+  conflict = 47,      // Its state does not allow it; the detail says what that is.
+  session_moved = 48  // Another connection has taken the session over since.
 };
 
 // The stable word of the API ("no-node"), a static string.

@@ -5,6 +5,7 @@
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
 #include "coord/base/overloaded.hpp"
+#include "coord/recipes/recipe.hpp"
 
 namespace coord::core {
 namespace {
@@ -219,6 +220,8 @@ void take(Reader& in, Reap& op);
 void take(Reader& in, Bootstrap& op);
 void take(Reader& in, SetMember& op);
 void take(Reader& in, AttachSession& op);
+void take(Reader& in, RecipeStep& op);
+void take(Reader& in, RecipesDue& op);
 
 // Fills the alternative `index` of a variant by its take(); false when there is none such.
 template <class Variant, std::size_t I = 0>
@@ -362,6 +365,39 @@ void take(Reader& in, AttachSession& op) {
   op.address = in.bytes();
 }
 
+void put(Writer& out, const RecipeStep& op) {
+  out.u8(static_cast<std::uint8_t>(op.kind));
+  out.bytes(op.bytes);
+  out.boolean(op.own_session.has_value());
+  if (!op.own_session) return;
+  out.svarint(op.own_session->ttl_ms);
+  out.bytes(op.own_session->name);
+  out.bytes(op.own_session->address);
+  for (const auto byte : op.own_session->secret) out.u8(byte);
+}
+void take(Reader& in, RecipeStep& op) {
+  const auto kind = in.u8();
+  if (kind < 1 || kind > recipes::kKindLast) in.fail();
+  op.kind = in.ok() ? static_cast<recipes::Kind>(kind) : recipes::Kind::lock;
+  op.bytes = in.bytes();
+  if (!recipes::is_step(op.kind, op.bytes)) in.fail();
+  if (!in.boolean()) return;
+  auto& own = op.own_session.emplace();
+  own.ttl_ms = in.svarint();
+  own.name = in.bytes();
+  own.address = in.bytes();
+  for (auto& byte : own.secret) byte = in.u8();
+}
+
+void put(Writer& out, const RecipesDue& op) {
+  out.varint(op.paths.size());
+  for (const auto& path : op.paths) out.bytes(path);
+}
+void take(Reader& in, RecipesDue& op) {
+  const auto n = in.count();
+  for (std::size_t i = 0; i < n && in.ok(); ++i) op.paths.emplace_back(in.bytes());
+}
+
 }  // namespace
 
 std::string encode(const Command& command) {
@@ -423,7 +459,8 @@ bool is_write(const Operation& op) noexcept {
                  [](const Delete&) { return true; }, [](const SetAcl&) { return true; },
                  [](const SetQuota&) { return true; }, [](const Txn&) { return true; },
                  [](const OpenSession&) { return true; }, [](const CloseSession&) { return true; },
-                 [](const AttachSession&) { return true; }, [](const auto&) { return false; }},
+                 [](const AttachSession&) { return true; }, [](const RecipeStep&) { return true; },
+                 [](const auto&) { return false; }},
       op);
 }
 

@@ -44,9 +44,15 @@ struct SetMember {
   friend bool operator==(const SetMember&, const SetMember&) = default;
 };
 
+// Proposed by a leader for nodes of recipes that have something due; apply() looks again.
+struct RecipesDue {
+  std::vector<std::string> paths;
+  friend bool operator==(const RecipesDue&, const RecipesDue&) = default;
+};
+
 using WriteOp =
     std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession, CloseSession,
-                 ExpireSessions, Reap, Bootstrap, SetMember, AttachSession>;
+                 ExpireSessions, Reap, Bootstrap, SetMember, RecipeStep, RecipesDue, AttachSession>;
 
 // Version 2 has an attachment behind the session; without one version 1 is written.
 inline constexpr std::uint8_t kCommandVersion = 2;

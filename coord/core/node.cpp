@@ -567,12 +567,16 @@ void Node::propose_due() {
     }
   }
   if (index_of(state_.applied()) < reap_index_) return;  // The last one is not applied yet.
-  const auto soonest = state_.tree().next_deadline();
-  if (!soonest || *soonest > service_now()) return;
-  auto paths = state_.tree().due(service_now(), kReapStep);
-  if (paths.empty()) return;
+  const auto now = service_now();
   const auto index = raft_.last_index().next();
-  if (propose(Reap{std::move(paths)})) reap_index_ = index;
+  if (const auto soonest = state_.tree().next_deadline(); soonest && *soonest <= now) {
+    auto paths = state_.tree().due(now, kReapStep);
+    if (!paths.empty() && propose(Reap{std::move(paths)})) reap_index_ = index;
+  }
+  if (const auto soonest = state_.deadlines().soonest(); soonest && *soonest <= now) {
+    const auto at = raft_.last_index().next();
+    if (propose(RecipesDue{state_.deadlines().due(now, kReapStep)})) reap_index_ = at;
+  }
 }
 
 // ---------------------------------------------------------------- queries

@@ -6,6 +6,7 @@
 #include "coord/base/overloaded.hpp"
 #include "coord/core/node.hpp"
 #include "coord/core/reads.hpp"
+#include "coord/recipes/recipe.hpp"
 #include "znode/path.hpp"
 
 namespace coord::core {
@@ -84,6 +85,12 @@ bool Node::is_admitted(const Request& request, Reply& reply) const {
     return false;
   }
   const auto& limits = options_.requests;
+  const auto* query = std::get_if<RecipeQuery>(&request.op);
+  if (query != nullptr && !recipes::is_query(query->kind, query->bytes)) {
+    reply.code = Code::bad_request;
+    reply.detail = "the query has no valid encoding";
+    return false;
+  }
   // Where frames are bounded (ZooKeeper's protocol), so are the operations in them.
   const auto* txn = std::get_if<Txn>(&request.op);
   if (txn != nullptr && request.checks_paths) {

@@ -7,7 +7,7 @@
 namespace coord::core {
 namespace {
 
-enum class Kind : std::uint8_t { none = 0, written = 1, txn = 2, session = 3 };
+enum class Kind : std::uint8_t { none = 0, written = 1, txn = 2, session = 3, recipe = 4 };
 
 void put(Writer& out, const Written& w) {
   out.bytes(w.path);
@@ -75,6 +75,20 @@ SessionOpened take_session(Reader& in) {
   return s;
 }
 
+void put(Writer& out, const RecipeResult& r) {
+  recipes::encode(r.answer, out);
+  out.boolean(r.opened.has_value());
+  if (r.opened) put(out, *r.opened);
+  out.svarint(r.session_ttl_ms);
+}
+RecipeResult take_recipe(Reader& in) {
+  RecipeResult r;
+  r.answer = recipes::decode_answer(in);
+  if (in.boolean()) r.opened = take_session(in);
+  r.session_ttl_ms = in.svarint();
+  return r;
+}
+
 }  // namespace
 
 std::string encode(const Outcome& outcome) {
@@ -99,6 +113,10 @@ std::string encode(const Outcome& outcome) {
                         [&](const SessionOpened& s) {
                           kind(Kind::session);
                           put(out, s);
+                        },
+                        [&](const RecipeResult& r) {
+                          kind(Kind::recipe);
+                          put(out, r);
                         },
                         [&](const auto&) { kind(Kind::none); }},
              outcome.result);
@@ -129,6 +147,9 @@ bool decode(std::string_view bytes, Outcome& outcome) {
       break;
     case 3:
       outcome.result = take_session(in);
+      break;
+    case 4:
+      outcome.result = take_recipe(in);
       break;
     default:
       return false;

@@ -18,7 +18,7 @@ struct Outcome {
   std::optional<znode::Stat> present;
   std::optional<session::EndReason> end_reason;
   bool was_applied_before = false;
-  ResultValue result;  // monostate, Written, TxnResult or SessionOpened.
+  ResultValue result;  // monostate, Written, TxnResult, SessionOpened or RecipeResult.
 };
 
 // The form that the retry window keeps. was_applied_before is not part of it.

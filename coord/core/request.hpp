@@ -15,6 +15,7 @@
 #include "coord/base/code.hpp"
 #include "coord/base/identity.hpp"
 #include "coord/base/ids.hpp"
+#include "coord/recipes/answer.hpp"
 #include "session/session.hpp"
 #include "watch/filter.hpp"
 #include "znode/acl.hpp"
@@ -163,6 +164,23 @@ struct AttachSession {
   friend bool operator==(const AttachSession&, const AttachSession&) = default;
 };
 
+// A session that a request brings along: opened with it, for it alone, and not at all when it is
+// refused. Ignored when the request names a session.
+struct OwnSession {
+  std::int64_t ttl_ms = 0;
+  std::string name;
+  std::string address;
+  session::Secret secret{};
+  friend bool operator==(const OwnSession&, const OwnSession&) = default;
+};
+// One step of a recipe (coord/recipes). `bytes` are understood by the recipe alone.
+struct RecipeStep {
+  recipes::Kind kind = recipes::Kind::lock;
+  std::string bytes;
+  std::optional<OwnSession> own_session;
+  friend bool operator==(const RecipeStep&, const RecipeStep&) = default;
+};
+
 // ---- no log entry
 
 // Renews, answered once the leader has confirmed it. The Request carries the credential; `id` must
@@ -240,6 +258,11 @@ struct ListSessions {
   std::size_t limit = 1000;
   bool with_nodes = false;  // With their ephemerals.
 };
+// A view of a recipe's state.
+struct RecipeQuery {
+  recipes::Kind kind = recipes::Kind::lock;
+  std::string bytes;
+};
 struct GetStatus {};
 // What this member knows of the cluster: the leader what it sees, the others what it told last.
 struct GetCluster {};
@@ -287,10 +310,10 @@ using MembershipOp =
 
 using Operation =
     std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession, CloseSession,
-                 Keepalive, Get, GetChildren, Walk, GetHistory, GetChanges, GetAcl, GetQuota,
-                 GetSession, ListSessions, GetStatus, GetCluster, PrepareBackup, AddMember,
-                 ChangeMember, RemoveMember, TransferLeader, RepairMember, AttachSession, GetNames,
-                 ReadMany, GetEphemerals, CountNodes>;
+                 RecipeStep, Keepalive, Get, GetChildren, Walk, GetHistory, GetChanges, GetAcl,
+                 GetQuota, GetSession, ListSessions, RecipeQuery, GetStatus, GetCluster,
+                 PrepareBackup, AddMember, ChangeMember, RemoveMember, TransferLeader, RepairMember,
+                 AttachSession, GetNames, ReadMany, GetEphemerals, CountNodes>;
 
 struct SessionCredential {
   SessionId id;
@@ -404,6 +427,11 @@ struct SessionOpened {
   session::Secret secret{};
   std::int64_t ttl_ms = 0;
 };
+struct RecipeResult {
+  recipes::Answer answer;
+  std::optional<SessionOpened> opened;  // The session that the request brought.
+  std::int64_t session_ttl_ms = 0;      // Of the acting session; 0: there is none.
+};
 struct KeepaliveResult {
   std::int64_t remaining_ms = 0;
 };
@@ -479,10 +507,10 @@ struct ClusterPlan {
   friend bool operator==(const ClusterPlan&, const ClusterPlan&) = default;
 };
 
-using ResultValue =
-    std::variant<std::monostate, Written, NodeValue, ChildList, WalkList, HistoryList, AclView,
-                 QuotaView, TxnResult, SessionOpened, KeepaliveResult, SessionView, SessionList,
-                 Status, ClusterView, ClusterPlan, NameList, ManyRead, PathList, NodeCount>;
+using ResultValue = std::variant<std::monostate, Written, NodeValue, ChildList, WalkList,
+                                 HistoryList, AclView, QuotaView, TxnResult, SessionOpened,
+                                 KeepaliveResult, SessionView, SessionList, Status, RecipeResult,
+                                 ClusterView, ClusterPlan, NameList, ManyRead, PathList, NodeCount>;
 
 struct Reply {
   ConnectionId connection;
@@ -499,7 +527,8 @@ struct Reply {
   MemberId leader;                               // With no_leader and the like, when it is known.
   std::string leader_http;                       // Where clients reach it, when that is known.
   bool was_applied_before = false;  // The answer of an earlier request with the same key.
-  ResultValue result;               // monostate unless ok (or a failed Txn: its TxnResult).
+  ResultValue result;  // monostate unless ok (but a failed Txn has its TxnResult, a refused
+                       // RecipeStep its RecipeResult).
 };
 
 // ---- watches

@@ -8,6 +8,7 @@
 #include "coord/base/codec.hpp"
 #include "coord/base/overloaded.hpp"
 #include "coord/core/changes.hpp"
+#include "coord/recipes/recipe.hpp"
 
 namespace coord::core {
 namespace {
@@ -137,14 +138,15 @@ bool StateMachine::is_admitted(const Command& command, Outcome& outcome) const {
   return true;
 }
 
-bool StateMachine::holds_fences(const Command& command, Outcome& outcome) {
-  // Nothing grants a lock or an election yet: no token is a present holder's.
-  if (command.fences.empty()) return true;
-  const auto& fence = command.fences.front();
-  outcome.code = Code::fence_stale;
-  outcome.detail = fmt::format("{} {} is not held with token {}", word_of_kind(fence.kind),
-                               fence.name, fence.token);
-  return false;
+bool StateMachine::holds_fences(const Command& command, Outcome& outcome) const {
+  for (const auto& fence : command.fences) {
+    if (holds(fence)) continue;
+    outcome.code = Code::fence_stale;
+    outcome.detail = fmt::format("{} {} is not held with token {}", word_of_kind(fence.kind),
+                                 fence.name, fence.token);
+    return false;
+  }
+  return true;
 }
 
 void StateMachine::run(Zxid zxid, const Command& command, Applied& applied) {
@@ -164,6 +166,7 @@ void StateMachine::run(Zxid zxid, const Command& command, Applied& applied) {
   const auto in_tree = [&](const auto& change) {
     tree_.begin({zxid, service_ms_, command.wall_ms, command.session});
     change();
+    settle_recipes(zxid, command);
     applied.batch = commit_tree(zxid, command.wall_ms);
   };
   std::visit(
@@ -192,6 +195,16 @@ void StateMachine::run(Zxid zxid, const Command& command, Applied& applied) {
                    outcome = set_member(op);
                    applied.are_members_changed = true;
                  },
+                 [&](const RecipeStep& op) { run_recipe(zxid, command, op, applied); },
+                 [&](const RecipesDue& op) {
+                   in_tree([&] {
+                     tree_.act_as_service();
+                     recipes::Step step{
+                         tree_,           sessions_, zxid,  service_ms_,
+                         command.wall_ms, {},        false, recipes::service_identities()};
+                     for (const auto& path : op.paths) recipes::due(step, path);
+                   });
+                 },
                  mutate},
       command.op);
   outcome.revision = zxid;
@@ -205,6 +218,7 @@ znode::SharedBatch StateMachine::commit_tree(Zxid zxid, std::int64_t wall_ms) {
   batch->wall_ms = wall_ms;
   batch->changes = std::move(changes);
   record_changes(*batch);
+  note_deadlines(*batch);
   return batch;
 }
 
@@ -233,12 +247,8 @@ Outcome StateMachine::open_session(Zxid zxid, const Command& command, const Open
   if (outcome.code == Code::ok) {
     outcome.result = SessionOpened{session.id, session.secret, session.ttl_ms};
     applied.opened.push_back(session.id);
-  } else if (outcome.code == Code::invalid) {
-    outcome.detail = fmt::format("ttl_ms must be from {} to {} and the name at most {} bytes",
-                                 limits_.sessions.ttl_ms_min, limits_.sessions.ttl_ms_max,
-                                 limits_.sessions.name_bytes_max);
   } else {
-    outcome.detail = fmt::format("there are {} sessions already", sessions_.size());
+    outcome.detail = refusal_to_open(outcome.code);
   }
   return outcome;
 }
@@ -255,6 +265,15 @@ Outcome StateMachine::attach_session(Zxid zxid, const AttachSession& op, Applied
   outcome.result = SessionOpened{session->id, session->secret, session->ttl_ms};
   applied.moved.push_back(op.id);
   return outcome;
+}
+
+std::string StateMachine::refusal_to_open(Code code) const {
+  if (code == Code::invalid) {
+    return fmt::format("ttl_ms must be from {} to {} and the name at most {} bytes",
+                       limits_.sessions.ttl_ms_min, limits_.sessions.ttl_ms_max,
+                       limits_.sessions.name_bytes_max);
+  }
+  return fmt::format("there are {} sessions already", sessions_.size());
 }
 
 bool StateMachine::end_session(SessionId id, session::EndReason reason, Applied& applied) {
@@ -330,6 +349,7 @@ std::string StateMachine::load(Table table, std::string_view key, std::string_vi
 
 std::string StateMachine::load_done(const CheckpointMark& mark) {
   if (auto error = tree_.load_done(); !error.empty()) return error;
+  load_deadlines();
   applied_ = zxid_of(mark.applied);
   applied_term_ = mark.applied_term;
   dirty_.clear();

@@ -23,6 +23,7 @@
 #include "coord/core/command.hpp"
 #include "coord/core/members.hpp"
 #include "coord/core/outcome.hpp"
+#include "coord/recipes/deadlines.hpp"
 #include "election/entry.hpp"
 #include "election/membership.hpp"
 #include "session/registry.hpp"
@@ -79,6 +80,8 @@ class StateMachine {
   [[nodiscard]] const MemberRecord* member(MemberId id) const noexcept;
   [[nodiscard]] const StateLimits& limits() const noexcept { return limits_; }
   [[nodiscard]] std::uint64_t digest() const noexcept;
+  // When nodes of recipes have something due.
+  [[nodiscard]] const recipes::Deadlines& deadlines() const noexcept { return deadlines_; }
 
   // ---- checkpoint
   [[nodiscard]] const DirtyMap& dirty() const noexcept { return dirty_; }
@@ -96,7 +99,12 @@ class StateMachine {
  private:
   void run(Zxid zxid, const Command& command, Applied& applied);
   [[nodiscard]] bool is_admitted(const Command& command, Outcome& outcome) const;
-  [[nodiscard]] static bool holds_fences(const Command& command, Outcome& outcome);
+  [[nodiscard]] bool holds_fences(const Command& command, Outcome& outcome) const;
+  [[nodiscard]] bool holds(const Fence& fence) const;
+  void run_recipe(Zxid zxid, const Command& command, const RecipeStep& op, Applied& applied);
+  void settle_recipes(Zxid zxid, const Command& command);
+  void note_deadlines(const znode::ChangeBatch& batch);
+  void load_deadlines();
   void record_changes(const znode::ChangeBatch& batch);
   void put_member_record(std::string_view key, std::string bytes);
   void bootstrap(const Bootstrap& op);
@@ -120,6 +128,7 @@ class StateMachine {
   void follow_quota_node(std::string_view path, const Identities& identities);
   [[nodiscard]] bool holds(const Command& command, const Compare& compare, Outcome& refusal) const;
   TxnOpResult perform_op(const Command& command, const TxnOp& op, std::string& detail);
+  [[nodiscard]] std::string refusal_to_open(Code code) const;
   Outcome open_session(Zxid zxid, const Command& command, const OpenSession& op, Applied& applied);
   Outcome attach_session(Zxid zxid, const AttachSession& op, Applied& applied);
   Outcome close_session(const Command& command, const CloseSession& op, Applied& applied);
@@ -129,6 +138,7 @@ class StateMachine {
   znode::Tree tree_;
   session::Registry sessions_;
   session::RetryWindow retry_;
+  recipes::Deadlines deadlines_;
   DirtyMap dirty_;
   Zxid applied_;
   Term applied_term_;

@@ -165,7 +165,7 @@ Outcome StateMachine::perform(const Command& command, const SetQuota& op) {
 // ---------------------------------------------------------------- transactions
 
 bool StateMachine::holds(const Command& command, const Compare& compare, Outcome& refused) const {
-  if (compare.fence) return false;  // No lock and no election is held.
+  if (compare.fence) return holds(*compare.fence);
   const auto there = tree_.get(compare.path);
   if (compare.exists && *compare.exists != there.has_value()) return false;
   if (!there) return !compare.mzxid && !compare.version && !compare.value && compare.exists;

@@ -1,0 +1,216 @@
+// Recipes at the edge: a step that waits for its turn, and streams that show states.
+#include <algorithm>
+
+#include "api/connection.hpp"
+#include "api/recipe_route.hpp"
+#include "coord/base/check.hpp"
+
+namespace coord::api {
+namespace {
+
+using Phase = Exchange::Phase;
+
+constexpr std::int64_t kBeatsPerTtl = 4;
+
+std::string_view poll_name(const Plan& plan) { return plan.route->recipe->event; }
+
+}  // namespace
+
+// ---- a step that waits: its ticket is watched, and looked at when it changes
+
+bool Connection::has_to_wait(const Exchange& exchange, const core::Reply& reply) {
+  if (!exchange.plan.recipe.wait_ms || *exchange.plan.recipe.wait_ms == 0) return false;
+  const auto* result = std::get_if<core::RecipeResult>(&reply.result);
+  return reply.code == Code::ok && result != nullptr && result->answer.is_waiting;
+}
+
+void Connection::wait_for_turn(Exchange& exchange, core::Reply reply) {
+  auto& result = std::get<core::RecipeResult>(reply.result);
+  exchange.waiting = std::make_unique<RecipeWait>();
+  auto& waiting = *exchange.waiting;
+  waiting.session = exchange.plan.request.session;
+  waiting.opened = result.opened;
+  if (result.opened) waiting.session = {result.opened->id, result.opened->secret};
+  if (waiting.session && result.session_ttl_ms > 0) {
+    waiting.beat_ms = std::max<std::int64_t>(1, result.session_ttl_ms / kBeatsPerTtl);
+    waiting.next_beat_ms = edge_.now_ms() + waiting.beat_ms;
+  }
+  waiting.answer = std::move(result.answer);
+  waiting.revision = reply.revision;
+  watch_turn(exchange);
+}
+
+void Connection::watch_turn(Exchange& exchange) {
+  const auto& waiting = *exchange.waiting;
+  COORD_CHECK(!waiting.answer.watch.empty(), "who waits says for what");
+  exchange.phase = Phase::recipe_wait;
+  exchange.watch = WatchId(next_watch_++);
+  core::Subscribe subscribe;
+  subscribe.connection = id_;
+  subscribe.watch = exchange.watch;
+  subscribe.filter.paths.assign(1, waiting.answer.watch);
+  subscribe.filter.depth =
+      waiting.answer.watches_children ? watch::Depth::children : watch::Depth::node;
+  subscribe.filter.with_system = true;
+  subscribe.from = waiting.revision;
+  subscribe.identities = exchange.plan.request.identities;
+  subscribe.session = waiting.session;
+  subscribe.consistency = core::Consistency::local;
+  edge_.gateway().subscribe(std::move(subscribe));
+  update_interest();
+  update_wake();
+}
+
+void Connection::poll_turn(Exchange& exchange, Zxid revision) {
+  if (exchange.phase != Phase::recipe_wait) return;
+  drop_watch(exchange);
+  const auto& waiting = *exchange.waiting;
+  auto request = template_of(exchange);
+  request.session = waiting.session;
+  const auto kind = std::get<core::RecipeStep>(exchange.plan.request.op).kind;
+  if (waiting.answer.poll_is_step) {
+    request.fences = exchange.plan.request.fences;
+    request.op = core::RecipeStep{kind, waiting.answer.poll, {}};
+  } else {
+    request.consistency = core::Consistency::local;
+    request.min_revision = std::max(revision, waiting.revision);
+    request.op = core::RecipeQuery{kind, waiting.answer.poll};
+  }
+  exchange.phase = Phase::recipe_poll;
+  submit(exchange, std::move(request));
+  update_wake();
+}
+
+void Connection::on_turn_polled(Exchange& exchange, core::Reply reply) {
+  auto* result = std::get_if<core::RecipeResult>(&reply.result);
+  if (reply.code != Code::ok || result == nullptr || !result->answer.is_waiting) {
+    answer_turn(exchange, std::move(reply));
+    return;
+  }
+  auto& waiting = *exchange.waiting;
+  waiting.answer = std::move(result->answer);
+  waiting.revision = std::max(waiting.revision, reply.revision);
+  if (edge_.now_ms() >= exchange.wait_until_ms || edge_.is_draining()) {
+    give_up_turn(exchange);
+  } else {
+    watch_turn(exchange);
+  }
+}
+
+// What happened since is not known any more: what is there now is.
+void Connection::on_turn_watch_ended(Exchange& exchange, core::WatchState state) {
+  exchange.watch = WatchId();
+  if (state.code == Code::compacted) return poll_turn(exchange, state.revision);
+  core::Reply reply;
+  reply.code = state.code;
+  reply.detail = std::move(state.detail);
+  reply.revision = state.revision;
+  answer_turn(exchange, std::move(reply));
+}
+
+void Connection::give_up_turn(Exchange& exchange) {
+  drop_watch(exchange);
+  const auto& waiting = *exchange.waiting;
+  exchange.phase = Phase::recipe_give_up;
+  auto request = template_of(exchange);
+  request.session = waiting.session;
+  const auto kind = std::get<core::RecipeStep>(exchange.plan.request.op).kind;
+  if (waiting.answer.give_up.empty()) {  // Nothing to take back: only the state is told.
+    request.consistency = core::Consistency::local;
+    request.min_revision = waiting.revision;
+    request.op = core::RecipeQuery{kind, waiting.answer.poll};
+  } else {
+    request.op = core::RecipeStep{kind, waiting.answer.give_up, {}};
+  }
+  submit(exchange, std::move(request));
+  update_wake();
+}
+
+void Connection::answer_turn(Exchange& exchange, core::Reply reply) {
+  drop_watch(exchange);
+  const auto& waiting = *exchange.waiting;
+  auto* result = std::get_if<core::RecipeResult>(&reply.result);
+  if (reply.code == Code::ok && result != nullptr && !result->answer.ends_session) {
+    if (!result->opened) result->opened = waiting.opened;
+    if (waiting.session) edge_.gateway().touch(*waiting.session);
+  }
+  exchange.waiting.reset();
+  answer_reply(exchange.plan, reply, context_of(exchange), target_of(exchange));
+  finish(exchange);
+}
+
+// The open request is the session's heartbeat, until its time has run out.
+void Connection::on_turn_wake(Exchange& exchange) {
+  auto& waiting = *exchange.waiting;
+  const auto now = edge_.now_ms();
+  if (now >= exchange.wait_until_ms) return give_up_turn(exchange);
+  if (waiting.next_beat_ms != 0 && now >= waiting.next_beat_ms) {
+    edge_.gateway().touch(*waiting.session);
+    waiting.next_beat_ms = now + waiting.beat_ms;
+  }
+}
+
+// The client has gone: what its requests wait for is taken back, and with it the sessions that they
+// brought.
+void Connection::abandon_turns() {
+  if (!id_) return;
+  for (auto* exchange = head_; exchange != nullptr; exchange = exchange->next) {
+    if (!exchange->waiting || exchange->plan.recipe.stays) continue;
+    const auto& waiting = *exchange->waiting;
+    auto request = template_of(*exchange);
+    request.session = waiting.session;
+    request.connection = id_;
+    request.id = RequestId(next_request_++);
+    if (waiting.opened) {
+      request.op = core::CloseSession{waiting.opened->id, session::EndReason::closed};
+    } else if (!waiting.answer.give_up.empty()) {
+      const auto kind = std::get<core::RecipeStep>(exchange->plan.request.op).kind;
+      request.op = core::RecipeStep{kind, waiting.answer.give_up, {}};
+    } else {
+      continue;
+    }
+    edge_.gateway().submit(std::move(request));
+  }
+}
+
+// ---- streams of states: after a change what is there now is read and shown, if it differs
+
+void Connection::want_state(Exchange& exchange, Zxid revision) {
+  auto& stream = *exchange.stream;
+  stream.state_due = std::max(stream.state_due, revision);
+  if (stream.is_reading || fd_ < 0) return;
+  stream.is_reading = true;
+  auto request = template_of(exchange);
+  request.consistency = core::Consistency::local;
+  request.min_revision = std::exchange(stream.state_due, Zxid());
+  request.op = exchange.plan.request.op;
+  submit(exchange, std::move(request));
+}
+
+void Connection::on_state(Exchange& exchange, const core::Reply& reply) {
+  auto& stream = *exchange.stream;
+  const auto& plan = exchange.plan;
+  stream.is_reading = false;
+  std::string json;
+  std::string state;
+  if (reply.code == Code::ok) {
+    RecipeBody body{200, "application/json", {}, json};
+    plan.route->recipe->answer(plan, reply, body);
+    state = recipe_result(reply).answer.bytes;
+  } else {
+    append_problem(json, plan, reply, nullptr);
+    state = word_of(reply.code);
+  }
+  if (!stream.has_state || stream.state != state) {
+    stream.has_state = true;
+    stream.state = std::move(state);
+    stream.bookmarked = std::max(stream.bookmarked, reply.revision);
+    const auto name = reply.code == Code::ok ? poll_name(plan) : word_of(reply.code);
+    stream_text(
+        std::make_shared<const std::string>(render_state(name, reply.revision, json, stream.form)));
+    if (fd_ >= 0) write_some();
+  }
+  if (fd_ >= 0 && stream.state_due) want_state(exchange, stream.state_due);
+}
+
+}  // namespace coord::api

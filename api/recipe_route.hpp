@@ -1,0 +1,60 @@
+// RecipeRoute: what the edge knows of a route that belongs to a recipe.
+//
+// A recipe has one source here (recipe_lock.cpp, ...) with its routes, how their requests become
+// steps or queries, and how their answers become JSON. Everything between, waiting and streams too,
+// is the same for all of them (connection_recipe.cpp). Pure.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "api/json.hpp"
+#include "api/plan.hpp"
+#include "api/plan_parts.hpp"
+
+namespace coord::api {
+
+// What an answer consists of; respond puts the head around it.
+struct RecipeBody {
+  int status = 200;  // 204: without a body.
+  std::string_view content_type = "application/json";
+  std::string headers;  // Whole lines, each with its "\r\n".
+  std::string& text;    // Empty at first.
+};
+
+struct RecipeRoute {
+  // Sets plan.request.op and, for routes that wait, plan.recipe or plan.filter.
+  Problem (*plan)(const PlanInput& in, Plan& plan);
+  // The answer to a reply whose code is ok; its result is a RecipeResult. For streams: the data.
+  void (*answer)(const Plan& plan, const core::Reply& reply, RecipeBody& body);
+  // Adds fields to the problem document of a refusal. Null: none.
+  void (*problem)(const Plan& plan, const core::Reply& reply, JsonObject& object) = nullptr;
+  std::uint8_t offers = offers_json;
+  std::string_view event = {};       // The name of the events of its stream.
+  std::string_view success = "200";  // For the OpenAPI document.
+  std::string_view body_type = "application/json";
+};
+
+// The routes of every recipe.
+[[nodiscard]] std::vector<std::span<const RouteSpec>> recipe_routes();
+
+// The recipe's result of a reply. Requires: it has one.
+[[nodiscard]] const core::RecipeResult& recipe_result(const core::Reply& reply);
+// A RecipeRoute::answer: 204.
+void answer_nothing(const Plan& plan, const core::Reply& reply, RecipeBody& body);
+// Refuses a name that is none: 400.
+[[nodiscard]] Problem check_name(std::string_view what, std::string_view name);
+// A step, a query of `kind` as the plan's operation.
+void set_step(Plan& plan, recipes::Kind kind, std::string bytes);
+void set_query(Plan& plan, recipes::Kind kind, std::string bytes);
+// Watches the recipe's own node and all below it: for long polls and streams of a GET.
+void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name);
+// Lets the step bring a session of its own, unless the request names one. invalid: a ttl out of
+// bounds.
+[[nodiscard]] Problem bring_session(const PlanInput& in, Plan& plan, std::int64_t ttl_ms,
+                                    std::string name);
+
+}  // namespace coord::api

@@ -1,0 +1,68 @@
+// Answer: what a recipe says to whoever asked, in a form that core and every edge carry unread.
+//
+// A recipe's own fields travel as bytes that only its header understands; what stands beside them
+// is what an edge must know of any recipe: whether the request waits, and on what. Thread rule:
+// values.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "coord/base/code.hpp"
+#include "coord/base/ids.hpp"
+
+namespace coord {
+class Reader;
+class Writer;
+}  // namespace coord
+
+namespace coord::recipes {
+
+// Stored in the log: append only.
+enum class Kind : std::uint8_t {
+  lock = 1,
+  election = 2,
+  config = 3,
+  service = 4,
+  barrier = 5,
+  counter = 6,
+  queue = 7,
+  decision = 8,
+  transaction = 9,
+};
+inline constexpr std::uint8_t kKindLast = 9;
+
+struct Answer {
+  Code code = Code::ok;  // What the client is told.
+  std::string detail;    // For people; empty when ok.
+  // With a code that is not ok: the step's changes stand all the same (a ticket has left the queue,
+  // and its owner is told that the lock is held by others).
+  bool is_done = false;
+  std::string bytes;  // The recipe's own.
+  Zxid etag;          // Of a view: the revision of the last change of what it shows.
+
+  // A request that has to wait: on changes of the node `watch` (and of its children, with
+  // `watches_children`). Then `poll` is asked: a view, or a step with `poll_is_step`. When the time
+  // has run out, or the client has gone, `give_up` is done, a step (empty: nothing).
+  bool is_waiting = false;
+  bool watches_children = false;
+  bool poll_is_step = false;
+  std::string watch;
+  std::string poll;
+  std::string give_up;
+  // Of a view: what it shows stays so, and a long poll is answered at once.
+  bool is_final = false;
+
+  // The acting session ends with this step (a lock gives back the session that it brought).
+  bool ends_session = false;
+
+  friend bool operator==(const Answer&, const Answer&) = default;
+};
+
+void encode(const Answer& answer, Writer& out);
+[[nodiscard]] Answer decode_answer(Reader& in);
+
+[[nodiscard]] Answer refusal(Code code, std::string detail);
+
+}  // namespace coord::recipes

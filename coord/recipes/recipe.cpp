@@ -1,0 +1,223 @@
+#include "coord/recipes/recipe.hpp"
+
+#include <array>
+#include <set>
+#include <utility>
+
+#include "coord/base/check.hpp"
+#include "coord/base/codec.hpp"
+#include "coord/recipes/barrier.hpp"
+#include "coord/recipes/counter.hpp"
+#include "coord/recipes/decision.hpp"
+#include "coord/recipes/queue.hpp"
+#include "coord/recipes/transaction.hpp"
+
+namespace coord::recipes {
+namespace {
+
+// One recipe. Null: it has no such part.
+struct Recipe {
+  Kind kind;
+  std::string_view directory;
+  bool (*is_step)(std::string_view bytes) = nullptr;
+  bool (*is_query)(std::string_view bytes) = nullptr;
+  Answer (*run)(std::string_view bytes, Step& step) = nullptr;
+  Answer (*view)(std::string_view bytes, const Look& look) = nullptr;
+  void (*settle)(Step& step, std::string_view name) = nullptr;
+  std::optional<std::int64_t> (*deadline)(const Look& look, const Place& place) = nullptr;
+  void (*due)(Step& step, const Place& place) = nullptr;
+  bool (*holds)(const Look& look, std::string_view name, std::uint64_t token) = nullptr;
+};
+
+constexpr std::array kRecipes = {
+    Recipe{Kind::barrier, "barriers", barrier::is_step, barrier::is_query, barrier::run,
+           barrier::view, barrier::settle},
+    Recipe{Kind::counter, "counters", counter::is_step, counter::is_query, counter::run,
+           counter::view},
+    Recipe{Kind::queue, "queues", queue::is_step, queue::is_query, queue::run, queue::view,
+           queue::settle, queue::deadline, queue::due},
+    Recipe{Kind::decision, "decisions", decision::is_step, decision::is_query, decision::run,
+           decision::view},
+    Recipe{Kind::transaction, "transactions", transaction::is_step, transaction::is_query,
+           transaction::run, transaction::view, nullptr, transaction::deadline, transaction::due},
+};
+
+const Recipe* find(Kind kind) noexcept {
+  for (const auto& recipe : kRecipes) {
+    if (recipe.kind == kind) return &recipe;
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+void encode(const Answer& answer, Writer& out) {
+  out.u8(static_cast<std::uint8_t>(answer.code));
+  out.bytes(answer.detail);
+  out.boolean(answer.is_done);
+  out.bytes(answer.bytes);
+  out.id(answer.etag);
+  out.boolean(answer.is_waiting);
+  out.boolean(answer.watches_children);
+  out.boolean(answer.poll_is_step);
+  out.bytes(answer.watch);
+  out.bytes(answer.poll);
+  out.bytes(answer.give_up);
+  out.boolean(answer.is_final);
+  out.boolean(answer.ends_session);
+}
+
+Answer decode_answer(Reader& in) {
+  Answer answer;
+  const auto code = code_from(in.u8());
+  if (!code) in.fail();
+  answer.code = code.value_or(Code::ok);
+  answer.detail = in.bytes();
+  answer.is_done = in.boolean();
+  answer.bytes = in.bytes();
+  answer.etag = in.id<Zxid>();
+  answer.is_waiting = in.boolean();
+  answer.watches_children = in.boolean();
+  answer.poll_is_step = in.boolean();
+  answer.watch = in.bytes();
+  answer.poll = in.bytes();
+  answer.give_up = in.bytes();
+  answer.is_final = in.boolean();
+  answer.ends_session = in.boolean();
+  return answer;
+}
+
+Answer refusal(Code code, std::string detail) {
+  Answer answer;
+  answer.code = code;
+  answer.detail = std::move(detail);
+  return answer;
+}
+
+Answer refusal(const znode::Outcome& outcome) { return refusal(outcome.code, outcome.detail); }
+
+bool is_step(Kind kind, std::string_view bytes) {
+  const auto* recipe = find(kind);
+  return recipe != nullptr && recipe->is_step != nullptr && recipe->is_step(bytes);
+}
+
+bool is_query(Kind kind, std::string_view bytes) {
+  const auto* recipe = find(kind);
+  return recipe != nullptr && recipe->is_query != nullptr && recipe->is_query(bytes);
+}
+
+Answer run(Kind kind, std::string_view bytes, Step& step) {
+  const auto* recipe = find(kind);
+  COORD_CHECK(recipe != nullptr, "a step that runs is one of a known recipe");
+  return recipe->run(bytes, step);
+}
+
+Answer view(Kind kind, std::string_view bytes, const Look& look) {
+  const auto* recipe = find(kind);
+  COORD_CHECK(recipe != nullptr, "a query that is answered is one of a known recipe");
+  return recipe->view(bytes, look);
+}
+
+void settle(Step& step) {
+  // What settling changes itself needs no settling again: it leaves its recipe settled.
+  std::set<std::pair<Kind, std::string>> touched;
+  for (const auto& change : step.tree.pending_changes()) {
+    const auto place = place_of(change.path);
+    if (!place) continue;
+    const auto* recipe = find(place->kind);
+    if (recipe != nullptr && recipe->settle != nullptr) touched.emplace(place->kind, place->name);
+  }
+  for (const auto& [kind, name] : touched) find(kind)->settle(step, name);
+}
+
+std::optional<std::int64_t> deadline_of(const Look& look, std::string_view path) {
+  const auto place = place_of(path);
+  if (!place) return std::nullopt;
+  const auto* recipe = find(place->kind);
+  if (recipe == nullptr || recipe->deadline == nullptr) return std::nullopt;
+  return recipe->deadline(look, *place);
+}
+
+void due(Step& step, std::string_view path) {
+  const auto place = place_of(path);
+  if (!place) return;
+  const auto* recipe = find(place->kind);
+  if (recipe != nullptr && recipe->due != nullptr) recipe->due(step, *place);
+}
+
+bool holds(const Look& look, Kind kind, std::string_view name, std::uint64_t token) {
+  const auto* recipe = find(kind);
+  return recipe != nullptr && recipe->holds != nullptr && recipe->holds(look, name, token);
+}
+
+std::string name_error(std::string_view name) {
+  if (name.empty()) return "a name has at least one character";
+  if (name.size() > kNameBytesMax) return "a name has at most 255 characters";
+  if (name == "." || name == ".." || name == "mine") {
+    return fmt::format("\"{}\" cannot be a name", name);
+  }
+  for (const char c : name) {
+    const bool is_letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+    const bool is_digit = c >= '0' && c <= '9';
+    if (!is_letter && !is_digit && c != '.' && c != '_' && c != '-') {
+      return "a name consists of letters, digits, \".\", \"_\" and \"-\"";
+    }
+  }
+  return {};
+}
+
+std::string_view directory_of(Kind kind) noexcept {
+  switch (kind) {
+    case Kind::lock:
+      return "locks";
+    case Kind::election:
+      return "elections";
+    case Kind::config:
+      return "config";
+    case Kind::service:
+      return "services";
+    case Kind::barrier:
+      return "barriers";
+    case Kind::counter:
+      return "counters";
+    case Kind::queue:
+      return "queues";
+    case Kind::decision:
+      return "decisions";
+    case Kind::transaction:
+      return "transactions";
+  }
+  return {};
+}
+
+std::string path_of(Kind kind, std::string_view name) {
+  return fmt::format("{}/{}/{}", kRoot, directory_of(kind), name);
+}
+
+std::optional<Place> place_of(std::string_view path) noexcept {
+  if (!path.starts_with(kRoot) || path.size() < kRoot.size() + 2) return std::nullopt;
+  if (path[kRoot.size()] != '/') return std::nullopt;
+  path.remove_prefix(kRoot.size() + 1);
+  const auto slash = path.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  Place place;
+  const auto directory = path.substr(0, slash);
+  bool is_known = false;
+  for (std::uint8_t k = 1; k <= kKindLast && !is_known; ++k) {
+    place.kind = static_cast<Kind>(k);
+    is_known = directory_of(place.kind) == directory;
+  }
+  if (!is_known) return std::nullopt;
+  path.remove_prefix(slash + 1);
+  const auto end = path.find('/');
+  place.name = path.substr(0, end);
+  if (end != std::string_view::npos) place.rest = path.substr(end + 1);
+  return place;
+}
+
+const Identities& service_identities() {
+  static const Identities identities{{"super", ""}};
+  return identities;
+}
+
+}  // namespace coord::recipes
