@@ -96,7 +96,7 @@ def case_sessions():
     identity = third.client_id
     third._connection._socket.shutdown(2)
     until(lambda: third.connected and third.client_id == identity, "the session again")
-    assert third.exists("/sessions/kept").ephemeralOwner == identity[0]
+    assert third.retry(third.exists, "/sessions/kept").ephemeralOwner == identity[0]
 
 
 def case_acls():
