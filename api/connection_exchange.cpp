@@ -381,9 +381,8 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
     }
   }
   if (is_same) {
-    wait_for_change(exchange, is_replayed
-                                  ? *plan.since
-                                  : std::max(reply.revision, plan.since.value_or(Zxid())));
+    wait_for_change(exchange, is_replayed ? *plan.since
+                                          : std::max(reply.revision, plan.since.value_or(Zxid())));
     return;
   }
   answer_reply(plan, reply, context_of(exchange), target_of(exchange));

@@ -10,8 +10,8 @@
 #include "api/fields.hpp"
 #include "api/recipes.hpp"
 #include "coord/base/check.hpp"
-#include "coord/recipes/config_limits.hpp"
 #include "coord/base/limits.hpp"
+#include "coord/recipes/config_limits.hpp"
 
 namespace coord::api {
 namespace {

@@ -10,8 +10,8 @@ namespace coord::api {
 
 std::vector<std::span<const RouteSpec>> recipe_routes() {
   return {
-      barrier_routes(),  config_routes(), counter_routes(), decision_routes(),    election_routes(),
-      lock_routes(),     queue_routes(),  service_routes(), transaction_routes(),
+      barrier_routes(), config_routes(), counter_routes(), decision_routes(),    election_routes(),
+      lock_routes(),    queue_routes(),  service_routes(), transaction_routes(),
   };
 }
 

@@ -42,11 +42,11 @@ enum class Defect : std::uint8_t {
   takes_earlier_round,      // Answers of one round count for a read that came later.
   counts_the_union,         // One majority of both halves of a joint configuration.
   changes_before_own_commit,
-  keeps_spent_lease,       // The lease goes on after the order to take over has left.
-  forgets_session_clocks,  // A new leader does not restart the time-outs of sessions.
-  keeps_conflicting,       // An append that contradicts the log does not cut it.
-  uses_committed_members,  // A configuration counts only once it is committed.
-  keeps_cut_members,       // A configuration stays in use after its entry was cut off.
+  keeps_spent_lease,          // The lease goes on after the order to take over has left.
+  forgets_session_clocks,     // A new leader does not restart the time-outs of sessions.
+  keeps_conflicting,          // An append that contradicts the log does not cut it.
+  uses_committed_members,     // A configuration counts only once it is committed.
+  keeps_cut_members,          // A configuration stays in use after its entry was cut off.
   keeps_log_beyond_snapshot,  // Also when the log contradicts it.
   ignores_late_pre_votes,     // Who asks in an earlier term is not told of the present one.
   expires_without_lease,      // Whoever thinks that it leads ends sessions.

@@ -63,7 +63,7 @@ enum class Code : std::uint8_t {
   transaction_aborted = 45,  // An op of a transaction that did not run because another failed.
   internal = 46,
   session_moved = 47,  // Another connection has taken the session over since.
-  conflict = 48  // Its state does not allow it; the detail says what that is.
+  conflict = 48        // Its state does not allow it; the detail says what that is.
 };
 
 // The stable word of the API ("no-node"), a static string.

@@ -52,8 +52,7 @@ struct RecipesDue {
 
 using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
                              CloseSession, ExpireSessions, Reap, Bootstrap, SetMember, RecipeStep,
-                             RecipesDue, BeginImport, ImportNodes, FinishImport,
-                             AttachSession>;
+                             RecipesDue, BeginImport, ImportNodes, FinishImport, AttachSession>;
 
 // Version 2 has an attachment behind the session; without one version 1 is written.
 inline constexpr std::uint8_t kCommandVersion = 2;

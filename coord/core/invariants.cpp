@@ -50,7 +50,8 @@ void Invariants::check_order(const Node& node, Findings& findings) {
   findings.expect(node.checkpoint_under_way_ <= applied, "a checkpoint is of applied entries",
                   node.checkpoint_under_way_, applied);
   findings.expect(!node.is_checkpointing_ || node.checkpoint_under_way_ >= node.checkpointed_,
-                  "the checkpoint under way is not older than the last", node.checkpoint_under_way_);
+                  "the checkpoint under way is not older than the last",
+                  node.checkpoint_under_way_);
   findings.expect(node.history_.last() <= node.state_.applied() || node.history_.size() == 0,
                   "the ring holds what was applied", node.history_.last());
   findings.expect(index_of(node.history_.floor()) <= node.checkpointed_,

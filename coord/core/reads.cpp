@@ -188,15 +188,15 @@ void serve(const Request& request, const StateMachine& state, Reply& reply) {
                           reply.result = QuotaView{quota->quota.nodes_max, quota->quota.bytes_max,
                                                    quota->nodes, quota->bytes};
                         },
-          [&](const RecipeQuery& op) {
-            const recipes::Look look{state.tree(), state.sessions(), state.applied(),
-                                     state.service_ms(), request.identities};
-            RecipeResult result;
-            result.answer = recipes::view(op.kind, op.bytes, look);
-            reply.code = result.answer.code;
-            reply.detail = result.answer.detail;
-            reply.result = std::move(result);
-          },
+                        [&](const RecipeQuery& op) {
+                          const recipes::Look look{state.tree(), state.sessions(), state.applied(),
+                                                   state.service_ms(), request.identities};
+                          RecipeResult result;
+                          result.answer = recipes::view(op.kind, op.bytes, look);
+                          reply.code = result.answer.code;
+                          reply.detail = result.answer.detail;
+                          reply.result = std::move(result);
+                        },
                         [](const auto&) { COORD_CHECK(false, "not a read of the tree"); }},
              request.op);
 }

@@ -295,8 +295,8 @@ struct RecipeQuery {
   recipes::Kind kind = recipes::Kind::lock;
   std::string bytes;
 };
-// Prolongs what a recipe keeps for a while, without a log entry: what `bytes` name is looked up, the
-// session that it hangs on is renewed, and the answer comes once the leader has confirmed that.
+// Prolongs what a recipe keeps for a while, without a log entry: what `bytes` name is looked up,
+// the session that it hangs on is renewed, and the answer comes once the leader has confirmed that.
 struct RecipeRenew {
   recipes::Kind kind = recipes::Kind::service;
   std::string bytes;
@@ -346,13 +346,13 @@ struct RepairMember {
 using MembershipOp =
     std::variant<AddMember, ChangeMember, RemoveMember, TransferLeader, RepairMember>;
 
-using Operation = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
-                               CloseSession, RecipeStep, Keepalive, Get, GetChildren, Walk,
-                               GetHistory, GetChanges, GetAcl, GetQuota, GetSession, ListSessions,
-                               RecipeQuery, RecipeRenew, GetStatus, GetCluster, PrepareBackup, AddMember,
-                               ChangeMember, RemoveMember, TransferLeader, RepairMember,
-                               BeginImport, ImportNodes, FinishImport,
-                               AttachSession, GetNames, ReadMany, GetEphemerals, CountNodes>;
+using Operation =
+    std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession, CloseSession,
+                 RecipeStep, Keepalive, Get, GetChildren, Walk, GetHistory, GetChanges, GetAcl,
+                 GetQuota, GetSession, ListSessions, RecipeQuery, RecipeRenew, GetStatus,
+                 GetCluster, PrepareBackup, AddMember, ChangeMember, RemoveMember, TransferLeader,
+                 RepairMember, BeginImport, ImportNodes, FinishImport, AttachSession, GetNames,
+                 ReadMany, GetEphemerals, CountNodes>;
 
 struct SessionCredential {
   SessionId id;
@@ -547,11 +547,10 @@ struct ClusterPlan {
   friend bool operator==(const ClusterPlan&, const ClusterPlan&) = default;
 };
 
-using ResultValue =
-    std::variant<std::monostate, Written, NodeValue, ChildList, WalkList, HistoryList, AclView,
-                 QuotaView, TxnResult, SessionOpened, KeepaliveResult, SessionView, SessionList,
-                 Status, RecipeResult, ClusterView, ClusterPlan, NameList, ManyRead, PathList,
-                 NodeCount>;
+using ResultValue = std::variant<std::monostate, Written, NodeValue, ChildList, WalkList,
+                                 HistoryList, AclView, QuotaView, TxnResult, SessionOpened,
+                                 KeepaliveResult, SessionView, SessionList, Status, RecipeResult,
+                                 ClusterView, ClusterPlan, NameList, ManyRead, PathList, NodeCount>;
 
 struct Reply {
   ConnectionId connection;

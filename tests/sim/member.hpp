@@ -82,7 +82,7 @@ class Member final : public core::Ports, public TraceSink {
   void fail_next_commit() { store_.faults.commit_fails = true; }
   void damage_log() { wants_damage_ = true; }
   void retire();  // For good.
-  void calm();  // All faults of this member end; it starts if it is down.
+  void calm();    // All faults of this member end; it starts if it is down.
 
   // core::Ports
   void send(std::vector<core::Message> messages) override;

@@ -136,8 +136,8 @@ bool Member::fails_to_read() {
   }
   const auto before = disk_->operations();
   disk_->faults.read_fails = true;
-  const auto started = start_from(*disk_, store_, world_.plan(), world_.plan().wal,
-                                  first_membership());
+  const auto started =
+      start_from(*disk_, store_, world_.plan(), world_.plan().wal, first_membership());
   disk_->faults.read_fails = false;
   if (started || disk_->has_lost_power()) {
     // Nothing was there to be read yet; that start counts for nothing.
@@ -146,8 +146,8 @@ bool Member::fails_to_read() {
   }
   world_.count(Count::read_error);
   if (started.error().failure != Failure::io || disk_->operations() != before) {
-    world_.fail(15, fmt::format("a log that cannot be read is changed: {}",
-                                started.error().message));
+    world_.fail(15,
+                fmt::format("a log that cannot be read is changed: {}", started.error().message));
   }
   return true;
 }
@@ -210,8 +210,7 @@ void Member::check_replay() {
 // Recover; crash at each operation of the recovery; recover: the same log and the same state.
 void Member::check_recovery() {
   const auto state_of = [this](SimDisk& disk) {
-    auto started =
-        start_from(disk, store_, world_.plan(), world_.plan().wal, first_membership());
+    auto started = start_from(disk, store_, world_.plan(), world_.plan().wal, first_membership());
     if (!started) {
       world_.fail(15, fmt::format("recovery on a copy: {}", started.error().message));
       return std::string();

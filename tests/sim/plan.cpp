@@ -109,13 +109,13 @@ void draw_moments(Plan& plan) {
 
 std::string_view word_of(Fault fault) noexcept {
   constexpr std::array<std::string_view, kFaults> kWords{
-      "power-loss",   "kill",           "io-crash",         "recovery-crash", "sync-delay",
-      "disk-full",    "sync-error",     "write-error",    "read-error",      "pause",          "clock-rate",
-      "clock-jump",   "store-delay",    "store-error",      "bit-rot",        "network-delay",
-      "client-retry", "client-abandon", "client-reconnect", "small-limits",   "peer-delay",
-      "message-loss", "message-repeat", "loose-links",      "clog",           "partition",
-      "link-break",   "false-hint",     "crash-all",        "slow-member",    "transfer",
-      "membership",   "core-only"};
+      "power-loss",    "kill",         "io-crash",       "recovery-crash",   "sync-delay",
+      "disk-full",     "sync-error",   "write-error",    "read-error",       "pause",
+      "clock-rate",    "clock-jump",   "store-delay",    "store-error",      "bit-rot",
+      "network-delay", "client-retry", "client-abandon", "client-reconnect", "small-limits",
+      "peer-delay",    "message-loss", "message-repeat", "loose-links",      "clog",
+      "partition",     "link-break",   "false-hint",     "crash-all",        "slow-member",
+      "transfer",      "membership",   "core-only"};
   return kWords[static_cast<std::size_t>(fault)];
 }
 

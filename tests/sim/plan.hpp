@@ -26,7 +26,7 @@ enum class Fault : std::uint8_t {
   sync_error,  // The pages are clean afterwards, and lost.
   write_error,
   read_error,  // Of the log, while it is opened.
-  pause,  // SIGSTOP.
+  pause,       // SIGSTOP.
   clock_rate,
   clock_jump,  // Of the wall clock.
   store_delay,

@@ -20,8 +20,8 @@ constexpr std::int64_t kElections = 10;
 constexpr std::int64_t kLiveUs = 100'000;
 // How long followers may take to have everything.
 constexpr std::int64_t kCatchUpUs = 14 * kSecond;
-// How long changes that are under way may take when the faults are over: standbys catch up one after
-// the other.
+// How long changes that are under way may take when the faults are over: standbys catch up one
+// after the other.
 constexpr std::int64_t kRestUs = 40 * kSecond;
 constexpr std::int64_t kAtRestUs = 2 * kSecond;
 constexpr std::size_t kHiredMax = 4;
