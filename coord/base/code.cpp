@@ -64,7 +64,6 @@ constexpr std::array kRows = {
     Row{Code::internal, "internal", 500, false},
     Row{Code::session_moved, "session-moved", 409, false},
     Row{Code::conflict, "conflict", 409, false},
-    Row{Code::session_moved, "session-moved", 409, false},
 };
 
 constexpr bool rows_are_in_order() {

@@ -265,20 +265,6 @@ Outcome StateMachine::open_session(Zxid zxid, const Command& command, const Open
   return outcome;
 }
 
-Outcome StateMachine::attach_session(Zxid zxid, const AttachSession& op, Applied& applied) {
-  Outcome outcome;
-  if (!sessions_.attach(op.id, zxid, op.address, dirty_)) {
-    outcome.code = Code::session_expired;
-    outcome.detail = fmt::format("session {} has ended", op.id);
-    outcome.end_reason = sessions_.end_of(op.id);
-    return outcome;
-  }
-  const auto* session = sessions_.find(op.id);
-  outcome.result = SessionOpened{session->id, session->secret, session->ttl_ms};
-  applied.moved.push_back(op.id);
-  return outcome;
-}
-
 std::string StateMachine::refusal_to_open(Code code) const {
   if (code == Code::invalid) {
     return fmt::format("ttl_ms must be from {} to {} and the name at most {} bytes",
