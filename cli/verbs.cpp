@@ -32,10 +32,10 @@ Outcome<std::string> read_all(std::FILE* file, const std::string& name) {
 }  // namespace
 
 std::span<const Verb> all_verbs() {
-  static const std::array verbs = {kLs,     kGet,   kSet,     kCreate,    kRm,      kStat,
-                                   kTree,   kWalk,  kHistory, kWatch,     kTxn,     kSession,
-                                   kAcl,    kQuota, kCluster, kBackup,    kRestore, kImport,
-                                   kStatus, kBench, kVersion, kCompletion};
+  static const std::array verbs = {
+      kLs,     kGet,   kSet,     kCreate,     kRm,      kStat,    kTree,    kWalk,    kHistory,
+      kWatch,  kTxn,   kSession, kAcl,        kQuota,   kCluster, kBackup,  kRestore, kImport,
+      kStatus, kBench, kVersion, kCompletion, kCounter, kQueue,   kBarrier, kDecide,  kTransaction};
   return verbs;
 }
 

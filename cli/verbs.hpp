@@ -59,6 +59,10 @@ extern const Verb kBackup, kRestore;                                     // verb
 extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verbs_admin.cpp
 extern const Verb kImport;                                               // verbs_import.cpp
 extern const Verb kCluster;                                              // verbs_cluster.cpp
+extern const Verb kCounter, kDecide;                                     // verbs_recipes.cpp
+extern const Verb kQueue;                                                // verbs_queue.cpp
+extern const Verb kBarrier;                                              // verbs_barrier.cpp
+extern const Verb kTransaction;                                          // verbs_transaction.cpp
 
 // The value of an argument: "-" is stdin, "@file" a file, "@@x" the text "@x", else the text.
 [[nodiscard]] Outcome<std::string> read_value(const std::string& argument);
