@@ -8,7 +8,7 @@ namespace coord::api {
 
 Fields::Fields(const PlanInput& in, std::initializer_list<std::string_view> names) : in_(in) {
   body_ = nlohmann::json::object();
-  if (trim(in.view.body).empty()) return;
+  if (in.view.body.find_first_not_of(" \t\r\n") == std::string_view::npos) return;
   problem_ = check_json(in.view.body);
   if (problem_) return;
   body_ = nlohmann::json::parse(in.view.body.begin(), in.view.body.end(), nullptr, false);

@@ -332,11 +332,12 @@ Trouble Client::Impl::give_up(const Call& call, const Failed& last, bool was_sen
 Outcome<Answer> Client::Impl::perform(const Call& call, const Sink* sink, Milliseconds idle) {
   const std::string key = call.is_write() ? random_key() : std::string();
   const auto start = Clock::now();
-  const auto deadline = start + options.timeout;
-  const auto refused_deadline =
-      options.is_timeout_given ? deadline : std::min(deadline, start + options.refused_patience);
+  const auto deadline = start + call.wait + options.timeout;
+  const auto refused_deadline = options.is_timeout_given
+                                    ? start + options.timeout
+                                    : std::min(deadline, start + options.refused_patience);
   // A member that accepts and then hangs must leave time for the others.
-  const auto share = options.timeout / static_cast<int>(options.endpoints.size());
+  const auto share = call.wait + options.timeout / static_cast<int>(options.endpoints.size());
   Milliseconds backoff = options.backoff_min;
   bool was_sent = false;  // Some attempt may have been applied without an answer.
   for (std::size_t tried = 1;; ++tried) {

@@ -53,6 +53,8 @@ struct Call {
   std::string target;
   Headers headers;
   std::string body;
+  // How long the server was asked to wait before it answers: the time-out begins after that.
+  std::chrono::milliseconds wait{0};
   [[nodiscard]] bool is_write() const noexcept { return method != "GET" && method != "HEAD"; }
 };
 

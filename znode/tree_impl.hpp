@@ -35,8 +35,9 @@ struct Tree::Impl {
     std::uint64_t created = 0;
     Zxid pzxid;
     std::int64_t touched_ms = 0;
-    Mode mode = Mode::persistent;  // Replaced, as the two that follow.
+    Mode mode = Mode::persistent;  // Replaced, as those that follow.
     std::int64_t ttl_ms = 0;
+    bool had_extension = false;
   };
   struct QuotaRecord {
     NodeId id;

@@ -85,13 +85,19 @@ void Tree::Impl::undo(Step& step) {
     case Step::Kind::replaced:
       step.old->is_touched = 0;
       swap_in(step.node, step.old);
-      if (auto* const extension = step.old->extension; extension != nullptr) {
+      // An extension that said nothing in between may have gone with a creation that was undone.
+      if (step.had_extension) {
+        auto* const extension = extend(step.old);
         extension->created = step.created;
         extension->pzxid = step.pzxid;
         extension->touched_ms = step.touched_ms;
         extension->mode = step.mode;
         extension->ttl_ms = step.ttl_ms;
         refresh_deadline(extension);
+      } else if (step.old->extension != nullptr) {
+        step.old->extension->created = 0;
+        step.old->extension->mode = Mode::persistent;
+        refresh_deadline(step.old->extension);
         drop_idle_extension(step.old);
       }
       Node::free(step.node);
@@ -138,8 +144,15 @@ Node* Tree::Impl::add_node(Node* parent, std::string_view path, const NewNode& p
   touch(parent);
   node->is_touched = 1;
   auto* const above = node->parent;
-  steps.push_back(
-      {Step::Kind::created, node, nullptr, above->created, above->pzxid, above->touched_ms, {}, 0});
+  steps.push_back({Step::Kind::created,
+                   node,
+                   nullptr,
+                   above->created,
+                   above->pzxid,
+                   above->touched_ms,
+                   {},
+                   0,
+                   false});
   link(node);
   // One that comes from elsewhere was counted there.
   above->created = parts.restored == nullptr
@@ -169,8 +182,15 @@ void Tree::Impl::erase_node(Node* node, std::string_view path) {
   node->is_touched = 0;
   auto* const above = node->parent;
   touch(above->node);
-  steps.push_back(
-      {Step::Kind::erased, node, nullptr, above->created, above->pzxid, above->touched_ms, {}, 0});
+  steps.push_back({Step::Kind::erased,
+                   node,
+                   nullptr,
+                   above->created,
+                   above->pzxid,
+                   above->touched_ms,
+                   {},
+                   0,
+                   false});
   if (node->extension != nullptr && node->extension->quota) {
     const auto key = key_of(node->id);
     digest -= record_hash(Table::quotas, key, encode_quota(node->extension->quota->quota));
@@ -184,13 +204,14 @@ void Tree::Impl::erase_node(Node* node, std::string_view path) {
 
 void Tree::Impl::replace_node(Node* node, Node* fresh) {
   touch(node);
-  Step step{Step::Kind::replaced, fresh, node, 0, {}, 0, {}, 0};
+  Step step{Step::Kind::replaced, fresh, node, 0, {}, 0, {}, 0, false};
   if (const auto* const extension = node->extension; extension != nullptr) {
     step.created = extension->created;
     step.pzxid = extension->pzxid;
     step.touched_ms = extension->touched_ms;
     step.mode = extension->mode;
     step.ttl_ms = extension->ttl_ms;
+    step.had_extension = true;
   }
   steps.push_back(step);
   swap_in(node, fresh);

@@ -85,14 +85,13 @@ Outcome Tree::Impl::restore_there(std::string_view path, Node* node, const Blob&
     return {Code::node_exists, "the node is an ephemeral of a session here", std::string(path),
             node->stat()};
   }
-  const auto acl = acls.intern(as.acl, next_node_id);
   const auto children = known == nullptr ? 0 : known->children.size();
   const auto created = std::max<std::uint64_t>(as.created, children);
   const bool is_born = node->ctime_ms != as.ctime_ms;
   const bool is_set = is_born || node->mtime_ms != as.mtime_ms || node->version != as.version ||
                       node->value() != value.view() || (node->is_null == 1) != value.is_null() ||
                       !node->content_type().empty();
-  const bool is_guarded = node->acl != acl || node->aversion != as.aversion;
+  const bool is_guarded = acls.acl(node->acl) != as.acl || node->aversion != as.aversion;
   const bool is_kept = known == nullptr ? as.mode == Mode::persistent && created == 0
                                         : known->mode == as.mode && known->ttl_ms == as.ttl_ms &&
                                               known->created == created;
@@ -113,7 +112,7 @@ Outcome Tree::Impl::restore_there(std::string_view path, Node* node, const Blob&
   header.mtime_ms = as.mtime_ms;
   header.version = as.version;
   header.aversion = as.aversion;
-  header.acl = acl;
+  header.acl = acls.intern(as.acl, next_node_id);
   auto* const fresh = Node::make(header, node->name(), {}, value_from(value));
   replace_node(node, fresh);
   if (!is_kept || fresh->extension != nullptr) {

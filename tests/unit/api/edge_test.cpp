@@ -1,17 +1,11 @@
 #include "api/edge.hpp"
 
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 #include <zlib.h>
 
-#include <chrono>
-#include <cstdlib>
-
 #include "allocations.hpp"
-#include "fake_gateway.hpp"
+#include "edge_harness.hpp"
 
 namespace coord::api {
 namespace {
@@ -29,50 +23,6 @@ HttpOptions tiny_times() {
   options.drain_ms = 1'000;
   return options;
 }
-
-// A client's socket. Never blocks.
-class Client {
- public:
-  explicit Client(std::uint16_t port, int receive_buffer = 0) {
-    fd_ = ::socket(AF_INET, SOCK_STREAM, 0);
-    if (receive_buffer > 0) {
-      ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
-    }
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_port = htons(port);
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    if (::connect(fd_, reinterpret_cast<sockaddr*>(&address), sizeof address) != 0) std::abort();
-  }
-  ~Client() { ::close(fd_); }
-  Client(const Client&) = delete;
-  Client& operator=(const Client&) = delete;
-
-  void send(std::string_view bytes) {
-    ASSERT_EQ(::send(fd_, bytes.data(), bytes.size(), MSG_NOSIGNAL),
-              static_cast<ssize_t>(bytes.size()));
-  }
-  void send_end() { ::shutdown(fd_, SHUT_WR); }
-  void receive() {
-    char buffer[65536];
-    while (true) {
-      const auto n = ::recv(fd_, buffer, sizeof buffer, MSG_DONTWAIT);
-      if (n > 0) {
-        received.append(buffer, static_cast<std::size_t>(n));
-        continue;
-      }
-      if (n == 0 || (errno != EAGAIN && errno != EWOULDBLOCK)) is_closed = true;
-      return;
-    }
-  }
-  [[nodiscard]] int fd() const { return fd_; }
-
-  std::string received;
-  bool is_closed = false;
-
- private:
-  int fd_;
-};
 
 std::size_t count_of(std::string_view text, std::string_view part) {
   std::size_t count = 0;

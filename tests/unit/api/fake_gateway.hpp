@@ -73,7 +73,10 @@ class FakeGateway final : public Gateway {
     const auto again = sinks_.find(asked.value());
     if (again != sinks_.end()) again->second->flush();
   }
-  void touch(const core::SessionCredential&) override { ++touched; }
+  void touch(const core::SessionCredential& credential) override {
+    ++touched;
+    touched_session = credential.id;
+  }
   Zxid applied() const override { return revision; }
   bool is_ready(std::string& why) const override {
     why = is_serving ? "" : "no leader";
@@ -109,7 +112,15 @@ class FakeGateway final : public Gateway {
     reply.connection = request.connection;
     reply.id = request.id;
     reply.consistency = request.consistency;
-    std::visit([&](auto& op) { apply(op, reply); }, request.op);
+    const auto* step = std::get_if<core::RecipeStep>(&request.op);
+    const auto* query = std::get_if<core::RecipeQuery>(&request.op);
+    if (step != nullptr && on_step) {
+      on_step(*step, request, reply);
+    } else if (query != nullptr && on_query) {
+      on_query(*query, reply);
+    } else {
+      std::visit([&](auto& op) { apply(op, reply); }, request.op);
+    }
     if (reply.revision == Zxid()) reply.revision = revision;
     deliveries.push_back(std::move(reply));
   }
@@ -147,6 +158,9 @@ class FakeGateway final : public Gateway {
   int touched = 0;
   ConnectionId applied_watcher;
   std::int64_t session_ttl_ms = 10'000;
+  // Answers of recipes; without them not_ready.
+  std::function<void(const core::RecipeStep&, const core::Request&, core::Reply&)> on_step;
+  std::function<void(const core::RecipeQuery&, core::Reply&)> on_query;
   std::function<void()> before_set;  // Called once, before the next Set: another writer.
 
  private:

@@ -108,6 +108,20 @@ TEST_F(Importing, a_rollback_undoes_everything) {
   EXPECT_EQ(tree_.next_deadline(), 110);
 }
 
+TEST_F(Importing, a_rollback_brings_back_a_kind_that_said_nothing_in_between) {
+  auto container = restored();
+  container.mode = Mode::container;
+  restore("/a", container);
+  const auto before = tree_.get("/a")->stat;
+  run(
+      [](Tree& t) {
+        static_cast<void>(t.restore("/a", Blob("v"), restored()));
+        return t.create("/a/b", Blob(), {}, kOperator);
+      },
+      true, false);
+  EXPECT_EQ(tree_.get("/a")->stat, before);
+}
+
 TEST_F(Importing, what_makes_no_sense_is_refused) {
   auto ephemeral = restored();
   ephemeral.mode = Mode::ephemeral;
