@@ -61,6 +61,10 @@ extern const Verb kService;                                              // verb
 extern const Verb kLock, kElect;                                         // verbs_lock.cpp
 extern const Verb kImport;                                               // verbs_import.cpp
 extern const Verb kCluster;                                              // verbs_cluster.cpp
+extern const Verb kCounter, kDecide;                                     // verbs_recipes.cpp
+extern const Verb kQueue;                                                // verbs_queue.cpp
+extern const Verb kBarrier;                                              // verbs_barrier.cpp
+extern const Verb kTransaction;                                          // verbs_transaction.cpp
 extern const Verb kConfig;                                               // verbs_config.cpp
 
 // The value of an argument: "-" is stdin, "@file" a file, "@@x" the text "@x", else the text.
