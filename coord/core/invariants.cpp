@@ -132,8 +132,13 @@ void Invariants::check_waiting(const Node& node, Findings& findings) {
   findings.expect(
       node.parked_.empty() || node.parked_.begin()->first > index_of(node.state_.applied()),
       "what can be served does not wait");
-  findings.expect(node.delayed_writes_.empty() || node.is_checkpointing_,
-                  "writes wait only for a checkpoint", node.delayed_writes_.size());
+  const auto* first = node.delayed_writes_.empty()
+                          ? nullptr
+                          : std::get_if<Node::DelayedForward>(&node.delayed_writes_.front());
+  const bool is_early = first != nullptr && node.is_early(first->forward);
+  findings.expect(node.delayed_writes_.empty() || node.is_checkpointing_ || is_early,
+                  "writes wait only for a checkpoint or for their session",
+                  node.delayed_writes_.size());
   findings.expect(
       node.pending_.size() + node.delayed_writes_.size() <= node.options_.requests.pending_max,
       "the bound of pending writes", node.pending_.size());

@@ -211,18 +211,7 @@ void Node::on(Checkpointed& event) {
   compact_log();
   // LMDB may fall back to its older meta page: the log is kept back to the second last checkpoint.
   recycle_ = previous_checkpoint_;
-  auto delayed = std::exchange(delayed_writes_, {});
-  for (auto& one : delayed) {
-    std::visit(Overloaded{[this](std::pair<Request, std::int64_t>& own) {
-                            auto& [request, deadline] = own;
-                            request.timeout_ms = std::max<std::int64_t>(0, deadline - now_.mono_ms);
-                            write(std::move(request));
-                          },
-                          [this](DelayedForward& other) {
-                            take_forward(other.from, std::move(other.forward));
-                          }},
-               one);
-  }
+  take_delayed();
 }
 
 void Node::on(StoreAnswered& event) {
@@ -362,6 +351,7 @@ Effects Node::take_effects() {
   }
   auto ready = raft_.take_ready();
   for (const auto& entry : ready.committed) apply(entry);
+  if (!delayed_writes_.empty()) take_delayed();
   for (const auto& grant : ready.read_grants) {
     const auto group = std::find_if(granted_wait_.begin(), granted_wait_.end(),
                                     [&](const auto& g) { return g.read == grant.read; });

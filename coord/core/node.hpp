@@ -200,6 +200,10 @@ class Node {
   void on(MemberId from, Touches&& message);
   void on(MemberId from, TouchesConfirmed&& message);
   void take_forward(MemberId from, Forward&& message);
+  // Its session is in the log and not applied here yet: a leader applies what it has synced, and
+  // its followers may be ahead of that.
+  [[nodiscard]] bool is_early(const Forward& message) const;
+  void take_delayed();
   void refuse_forward(MemberId to, const Forward& message, bool ends_stream, Code code,
                       std::string detail);
   void confirm(Request&& request, SessionId session, bool is_urgent);

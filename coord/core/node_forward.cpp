@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "coord/base/check.hpp"
+#include "coord/base/overloaded.hpp"
 #include "coord/core/fences.hpp"
 #include "coord/core/node.hpp"
 
@@ -230,11 +231,37 @@ void Node::on(MemberId from, Forward&& message) {
     return;
   }
   stream.next = message.position + 1;
-  if (is_backlogged() || !delayed_writes_.empty()) {
+  if (is_backlogged() || !delayed_writes_.empty() || is_early(message)) {
     delayed_writes_.emplace_back(DelayedForward{from, std::move(message)});
     return;
   }
   take_forward(from, std::move(message));
+}
+
+bool Node::is_early(const Forward& message) const {
+  if (!message.session) return false;
+  const auto id = message.session->id.value();
+  return id > state_.applied().value() && id <= raft_.last_index().value();
+}
+
+// What waited for the store, or for its session: in the order in which it came.
+void Node::take_delayed() {
+  while (!delayed_writes_.empty() && !is_backlogged()) {
+    const auto* forward = std::get_if<DelayedForward>(&delayed_writes_.front());
+    if (was_leader_ && forward != nullptr && is_early(forward->forward)) return;
+    auto one = std::move(delayed_writes_.front());
+    delayed_writes_.pop_front();
+    std::visit(Overloaded{[this](std::pair<Request, std::int64_t>& own) {
+                            auto& [request, deadline] = own;
+                            request.timeout_ms = std::max<std::int64_t>(0, deadline - now_.mono_ms);
+                            write(std::move(request));
+                          },
+                          [this](DelayedForward& other) {
+                            take_forward(other.from, std::move(other.forward));
+                          }},
+               one);
+    wants_turn_ = true;
+  }
 }
 
 void Node::take_forward(MemberId from, Forward&& message) {

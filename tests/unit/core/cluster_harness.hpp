@@ -48,6 +48,8 @@ class Cluster {
     std::vector<election::SharedEntry> log;
     std::unique_ptr<Node> node;  // Null while it is stopped.
     bool joins = false;
+    bool is_disk_slow = false;          // Then nothing is synced before sync().
+    std::optional<Persisted> unsynced;  // The last of it.
 
     // core::Ports
     void send(std::vector<Message> messages) override {
@@ -59,7 +61,11 @@ class Cluster {
         while (!log.empty() && log.back()->index >= entry->index) log.pop_back();
         log.push_back(entry);
       }
-      inbox_.emplace_back(Persisted{persist.number});
+      if (is_disk_slow) {
+        unsynced = Persisted{persist.number};
+      } else {
+        inbox_.emplace_back(Persisted{persist.number});
+      }
       send(std::move(after));
     }
     void send_after_persist(std::vector<Message> messages) override { send(std::move(messages)); }

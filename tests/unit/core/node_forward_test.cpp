@@ -90,6 +90,24 @@ TEST(NodeForward, a_write_whose_leader_died_after_it_was_replicated_gets_its_out
   EXPECT_EQ(answer->code, Code::ok) << answer->detail;
 }
 
+TEST(NodeForward, a_write_waits_for_its_session_where_the_leaders_disk_is_slower_than_the_others) {
+  Cluster world(3);
+  const auto leader = world.leader();
+  const auto follower = world.follower();
+  world.member(leader).is_disk_slow = true;
+  const auto session = open(world, follower);
+  ASSERT_LT(world.node(leader).state().applied(), Zxid(session.id.value()));
+  auto close = world.request(CloseSession{session.id});
+  close.session = {session.id, session.secret};
+  const auto closing = world.send(follower, std::move(close));
+  const auto behind = world.send(follower, world.request(Put{"/behind", Blob("x")}));
+  EXPECT_FALSE(world.reply_of(follower, closing)) << "the leader cannot know the secret yet";
+  world.member(leader).is_disk_slow = false;
+  world.step(leader, *world.member(leader).unsynced);
+  EXPECT_EQ(world.reply_of(follower, closing)->code, Code::ok);
+  EXPECT_EQ(world.reply_of(follower, behind)->code, Code::ok);
+}
+
 TEST(NodeForward, nothing_is_proposed_behind_a_hole_in_the_stream_and_a_new_stream_goes_on) {
   Cluster world(3);
   const auto follower = world.follower();
