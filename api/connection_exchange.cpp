@@ -362,7 +362,7 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
   } else if (const auto* recipe = std::get_if<core::RecipeResult>(&reply.result)) {
     const auto& seen = recipe->answer;
     const bool is_state =
-        reply.code == Code::ok || (reply.code == Code::not_found && !plan.recipe.watches_answer);
+        reply.code == Code::ok || (reply.code == Code::not_found && !seen.is_final);
     note_client(exchange, reply);
     exchange.seen.emplace(reply.code, seen.etag);
     if (plan.known || plan.known_any) {
@@ -375,7 +375,8 @@ void Connection::on_poll_read(Exchange& exchange, core::Reply reply) {
       is_same = is_replayed = is_state;
       exchange.seen.reset();
     }
-    if (is_same && plan.recipe.watches_answer && !seen.watch.empty()) {
+    // A view may say that one node is all that has to be watched.
+    if (is_same && !seen.watch.empty()) {
       exchange.plan.filter.paths.assign(1, seen.watch);
       exchange.plan.filter.depth = watch::Depth::node;
     }

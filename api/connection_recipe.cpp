@@ -232,11 +232,9 @@ void Connection::abandon_turns() {
     request.id = RequestId(next_request_++);
     if (waiting.opened) {
       request.op = core::CloseSession{waiting.opened->id, session::EndReason::closed};
-    } else if (!waiting.answer.abandon.empty() || !waiting.answer.give_up.empty()) {
+    } else if (!waiting.answer.give_up.empty()) {
       const auto kind = std::get<core::RecipeStep>(exchange->plan.request.op).kind;
-      const auto& answer = waiting.answer;
-      request.op =
-          core::RecipeStep{kind, answer.abandon.empty() ? answer.give_up : answer.abandon, {}};
+      request.op = core::RecipeStep{kind, waiting.answer.give_up, {}};
     } else {
       continue;
     }

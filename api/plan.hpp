@@ -70,8 +70,6 @@ struct Plan {
     bool stays = false;     // A broken connection does not take back what it asked for.
     bool is_block = false;  // A counter's block.
     std::optional<core::RecipeRenew> renewal;  // Tried first (see try_renewal).
-    // A long poll waits for the node that the answer names, and not for all of plan.filter.
-    bool watches_answer = false;
     // A step that is checked here first (RecipeRoute::check): the query that is asked before it,
     // what the step will be made of, and why it was refused.
     std::string basis;

@@ -43,11 +43,6 @@ struct PlanInput {
 [[nodiscard]] Problem take_limit(const PlanInput& in, Plan& plan);
 [[nodiscard]] Problem take_cursor(const PlanInput& in, std::string& after);
 
-// limit= of a listing, into plan.limit.
-[[nodiscard]] Problem take_limit(const PlanInput& in, Plan& plan);
-// The cursor's text, or an empty one.
-[[nodiscard]] Problem take_cursor(const PlanInput& in, std::string& after);
-
 // Sets plan.request.op and what else the endpoint needs.
 [[nodiscard]] Problem plan_endpoint(const PlanInput& in, Plan& plan);
 

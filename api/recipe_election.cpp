@@ -14,6 +14,13 @@ namespace {
 namespace election = recipes::election;
 constexpr auto kKind = recipes::Kind::election;
 
+// For long polls and streams of a listing.
+void watch_all(Plan& plan) {
+  plan.filter.paths.assign(1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(kKind)));
+  plan.filter.depth = watch::Depth::subtree;
+  plan.filter.with_system = true;
+}
+
 // ---- from requests to steps and queries
 
 std::string take_value(Fields& fields) {
@@ -126,7 +133,6 @@ Problem plan_candidate(const PlanInput& in, Plan& plan) {
   if (!election::is_query(bytes)) return no_such_candidate(query.name, query.candidate);
   set_query(plan, kKind, std::move(bytes));
   watch_recipe(plan, kKind, query.name);
-  plan.recipe.watches_answer = true;
   if (!query.candidate.empty()) {
     plan.filter.paths.front() += '/';
     plan.filter.paths.front() += query.candidate;
@@ -143,7 +149,7 @@ Problem plan_list(const PlanInput& in, Plan& plan) {
     return bad_request("this is no cursor of a list");
   query.limit = static_cast<std::uint32_t>(plan.limit);
   set_query(plan, kKind, encode(query));
-  watch_directory(plan, kKind);
+  watch_all(plan);
   return {};
 }
 

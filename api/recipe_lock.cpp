@@ -20,6 +20,13 @@ std::int64_t wall_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
+// For long polls and streams of a listing.
+void watch_all(Plan& plan) {
+  plan.filter.paths.assign(1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(kKind)));
+  plan.filter.depth = watch::Depth::subtree;
+  plan.filter.with_system = true;
+}
+
 // ---- from requests to steps and queries
 
 // mode, permits and take.
@@ -129,8 +136,6 @@ Problem plan_ticket(const PlanInput& in, Plan& plan) {
   if (!lock::is_query(bytes)) return no_such_ticket(query.name, query.ticket);
   set_query(plan, kKind, std::move(bytes));
   watch_recipe(plan, kKind, query.name);
-  // A long poll waits for its own ticket alone: "mine" is known once it was looked up.
-  plan.recipe.watches_answer = true;
   if (!query.ticket.empty()) {
     plan.filter.paths.front() += '/';
     plan.filter.paths.front() += query.ticket;
@@ -155,7 +160,7 @@ Problem plan_page(const PlanInput& in, Plan& plan) {
   if (page.after.size() > recipes::kNameBytesMax) return bad_request("this is no cursor of a list");
   page.limit = static_cast<std::uint32_t>(plan.limit);
   set_query(plan, kKind, encode(page));
-  watch_directory(plan, kKind);
+  watch_all(plan);
   return {};
 }
 

@@ -69,12 +69,6 @@ void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name) {
   plan.filter.with_system = true;
 }
 
-void watch_directory(Plan& plan, recipes::Kind kind) {
-  plan.filter.paths.assign(1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(kind)));
-  plan.filter.depth = watch::Depth::subtree;
-  plan.filter.with_system = true;
-}
-
 Problem bring_session(const PlanInput& in, Plan& plan, std::int64_t ttl_ms, std::string name) {
   if (plan.request.session) return {};
   const auto& limits = in.options.sessions;

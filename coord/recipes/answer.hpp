@@ -54,15 +54,13 @@ struct Answer {
 
   // A request that has to wait: on changes of the node `watch` (and of its children, with
   // `watches_children`). Then `poll` is asked: a view, or a step with `poll_is_step`. When the time
-  // has run out `give_up` is done, a step (empty: nothing); when the client has gone, `abandon`
-  // (empty: as give_up).
+  // has run out, or the client has gone, `give_up` is done, a step (empty: nothing).
   bool is_waiting = false;
   bool watches_children = false;
   bool poll_is_step = false;
   std::string watch;
   std::string poll;
   std::string give_up;
-  std::string abandon;
   // Of a view: what it shows stays so, and a long poll is answered at once.
   bool is_final = false;
 

@@ -169,13 +169,15 @@ void set_waiting(Answer& answer, const ShowCandidate& query) {
   answer.is_waiting = true;
   answer.watch = candidate_path(election_path(query.name), query.candidate);
   answer.poll = encode(query);
-  if (query.is_joined) answer.abandon = encode(Resign{query.name, query.candidate, false});
 }
 
+// It never comes back: a long poll does not wait for it.
 Answer no_candidate(std::string_view name, std::string_view id) {
-  return refusal(Code::not_found,
-                 id.empty() ? fmt::format("this session does not stand in election {}", name)
-                            : fmt::format("nobody stands as {} in election {}", id, name));
+  auto answer = refusal(Code::not_found,
+                        id.empty() ? fmt::format("this session does not stand in election {}", name)
+                                   : fmt::format("nobody stands as {} in election {}", id, name));
+  answer.is_final = true;
+  return answer;
 }
 
 Answer mine_takes_session() {

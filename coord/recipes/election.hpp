@@ -61,7 +61,7 @@ struct ShowCandidate {
   std::string candidate;  // Empty: the session's.
   SessionId session;
   bool waits = false;      // Of a request that polls.
-  bool is_joined = false;  // By that request: it resigns when its client has gone.
+  bool is_joined = false;  // By that request.
 };
 struct List {
   std::string after;

@@ -373,7 +373,7 @@ Answer leave(const Leave& op, Step& step) {
   if (node->stat.ephemeral_owner != step.session) {
     return refusal(Code::not_owner, "another session's ticket");
   }
-  if (ticket_of(*node).is_held && !op.always) {
+  if (ticket_of(*node).is_held) {
     return ticket_answer(step.tree, op.name, path, op.ticket);
   }
   Answer gone;

@@ -68,7 +68,6 @@ struct Release {
 struct Leave {
   std::string name;
   std::string ticket;
-  bool always = false;  // The client has gone: also if the lock has come.
 };
 
 // ---- queries

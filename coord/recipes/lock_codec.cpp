@@ -179,7 +179,6 @@ std::string encode(const Leave& op) {
   put_tag(out, Tag::leave);
   out.bytes(op.name);
   out.bytes(op.ticket);
-  out.boolean(op.always);
   return bytes;
 }
 
@@ -188,7 +187,6 @@ bool decode(std::string_view bytes, Leave& op) {
   if (!take_tag(in, Tag::leave)) return false;
   op.name = in.bytes();
   op.ticket = in.bytes();
-  op.always = in.boolean();
   return in.done() && name_error(op.name).empty() && mode_of(op.ticket);
 }
 

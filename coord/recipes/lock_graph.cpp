@@ -355,8 +355,7 @@ void set_waiting(Answer& answer, const ShowTicket& query) {
   answer.watch = ticket_path(path_of(Kind::lock, query.name), query.ticket);
   answer.poll = encode(query);
   if (query.wait != Wait::wait) return;
-  answer.give_up = encode(Leave{query.name, query.ticket, false});
-  answer.abandon = encode(Leave{query.name, query.ticket, true});
+  answer.give_up = encode(Leave{query.name, query.ticket});
 }
 
 namespace {

@@ -63,20 +63,25 @@ Answer show(const Show& query, const Look& look) {
   return answer;
 }
 
+// It never comes back: nobody waits for it.
+Answer no_ticket(std::string detail) {
+  auto answer = refusal(Code::not_found, std::move(detail));
+  answer.is_final = true;
+  return answer;
+}
+
 Answer show_ticket(const ShowTicket& query, const Look& look) {
   const auto path = path_of(Kind::lock, query.name);
   auto id = query.ticket;
   if (id.empty()) {
     id = find_ticket(look.tree, path, query.session, query.owner).value_or("");
     if (id.empty()) {
-      return refusal(Code::not_found,
-                     fmt::format("this session has no ticket of lock {}", query.name));
+      return no_ticket(fmt::format("this session has no ticket of lock {}", query.name));
     }
   }
   const auto node = look.tree.get(ticket_path(path, id));
   if (!node) {
-    return refusal(Code::not_found,
-                   fmt::format("lock {} has no ticket {} (any more)", query.name, id));
+    return no_ticket(fmt::format("lock {} has no ticket {} (any more)", query.name, id));
   }
   if (!may_read(look, path)) return refusal(Code::forbidden, "reading is not allowed");
   const auto lock = lock_of(*look.tree.get(path));

@@ -81,7 +81,6 @@ void encode(const Answer& answer, Writer& out) {
   out.bytes(answer.watch);
   out.bytes(answer.poll);
   out.bytes(answer.give_up);
-  out.bytes(answer.abandon);
   out.boolean(answer.is_final);
   out.boolean(answer.ends_session);
   out.id(answer.also_ends);
@@ -106,7 +105,6 @@ Answer decode_answer(Reader& in) {
   answer.watch = in.bytes();
   answer.poll = in.bytes();
   answer.give_up = in.bytes();
-  answer.abandon = in.bytes();
   answer.is_final = in.boolean();
   answer.ends_session = in.boolean();
   answer.also_ends = in.id<SessionId>();
