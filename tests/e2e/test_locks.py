@@ -229,6 +229,29 @@ class Locks(LockTest):
         self.expect(self.member.put(f"/v1/tree/.coord/locks/{self.name}/x", "x"), 403, "forbidden")
         self.expect(self.member.delete(ticket + "?break=true"), 204)
 
+    def test_who_lost_session_and_lock_is_told_that_its_fence_is_stale(self):
+        held = self.expect(self.take(), 201)
+        other = self.expect(self.take(self.name + "-other"), 201)
+        headers = {"coord_session": held["Coord-Session"], "coord_fence": held["Coord-Fence"]}
+        self.expect(self.member.delete("/v1/sessions/mine", coord_session=held["Coord-Session"]),
+                    204)
+        self.expect(self.member.put(self.tree, "x", **headers), 409, "fence-stale")
+        self.expect(self.member.put(self.tree, "x", idempotency_key=self.name, **headers), 409,
+                    "fence-stale")
+        headers["coord_fence"] = other["Coord-Fence"]  # Held, but not by this session.
+        self.expect(self.member.put(self.tree, "x", **headers), 410, "session-expired")
+        self.expect(self.member.get(self.tree), 404)
+
+    def test_a_long_poll_of_a_ticket_that_has_gone_is_answered_at_once(self):
+        session = self.session()
+        ticket = self.expect(self.take(session=session), 201)["Location"]
+        answers = self.in_background(lambda: self.member.get(ticket + "?wait=30s"))
+        self.member.delete(f"{self.lock}/mine", coord_session=session)
+        self.expect(wait_until(lambda: answers, 10, "the poll")[0], 404, "not-found")
+        self.expect(self.member.get(ticket + "?wait=30s"), 404, "not-found")
+        self.expect(self.member.get(f"{self.lock}/mine?wait=30s", coord_session=session), 404,
+                    "not-found")
+
     def test_a_circle_is_refused_and_shown(self):
         a, b, c = (self.session() for _ in range(3))
         for session, one in ((a, "x"), (b, "y"), (c, "z")):
