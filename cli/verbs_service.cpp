@@ -5,10 +5,11 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <array>
+#include <chrono>
 #include <memory>
 
-#include "cli/child.hpp"
 #include "cli/interrupt.hpp"
+#include "cli/tend.hpp"
 #include "cli/text.hpp"
 #include "cli/verbs.hpp"
 
@@ -17,7 +18,6 @@ namespace {
 
 constexpr std::int64_t kTtlMs = 15'000;
 constexpr std::int64_t kRetryMs = 500;  // After a heartbeat that did not reach anybody.
-constexpr std::chrono::milliseconds kGrace{10'000};
 
 std::string target_of(const std::string& service, const std::string& instance,
                       std::string_view rest = {}) {
@@ -143,17 +143,20 @@ Outcome<void> enlist_and_keep(Context& context, RegisterArgs args) {
     leave(context, args);
     return success();
   }
-  auto child = Child::start(args.command,
-                            {{"COORD_SERVICE", args.service}, {"COORD_INSTANCE", args.instance}});
-  if (!child) {
-    leave(context, args);
-    return child.error();
-  }
-  while (!child.value().wait(std::chrono::milliseconds(next_ms))) {
-    next_ms = renew(context, args, body, beat_ms);
-  }
+  TendedCommand command;
+  command.command = args.command;
+  command.environment = {{"COORD_SERVICE", args.service}, {"COORD_INSTANCE", args.instance}};
+  using Clock = std::chrono::steady_clock;
+  auto due = Clock::now() + std::chrono::milliseconds(beat_ms);
+  const std::chrono::milliseconds interval(std::min(beat_ms, kRetryMs));
+  const auto status = run_tended(command, interval, [&]() -> Outcome<void> {
+    if (Clock::now() < due) return success();
+    due = Clock::now() + std::chrono::milliseconds(renew(context, args, body, beat_ms));
+    return success();
+  });
   leave(context, args);
-  return exit_like(child.value().exit_code().value_or(0));
+  if (!status) return status.error();
+  return end_with(status.value());
 }
 
 Action define_register(CLI::App& app) {

@@ -530,7 +530,7 @@ class Ctl(ServiceTest):
     def test_the_commands_exit_code_is_passed_on(self):
         self.assertEqual(self.spawn("--", "sh", "-c", "exit 7").wait(20 * SLOW), 7)
         self.assertEqual(self.spawn("--", "true").wait(20 * SLOW), 0)
-        self.assertEqual(self.spawn("--", "/no/such/command").wait(20 * SLOW), 2)
+        self.assertEqual(self.spawn("--", "/no/such/command").wait(20 * SLOW), 127)
         self.assertEqual(self.instances(), [])
 
     def test_heartbeats_keep_it_and_a_lost_registration_comes_back(self):
