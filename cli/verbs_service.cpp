@@ -279,7 +279,7 @@ Outcome<void> get_service(const Context& context, const FilterArgs& args) {
   for (const Json& one : body.value("instances", Json::array())) {
     const auto host = escaped(text_of(one, "address"));
     const bool is_v6 = host.find(':') != std::string::npos;
-    const auto at = fmt::format(is_v6 ? "[{}]:{}" : "{}:{}", host, text_of(one, "port"));
+    const std::string at = (is_v6 ? "[" + host + "]:" : host + ":") + text_of(one, "port");
     const bool is_healthy = one.value("healthy", false);
     if (context.print.output() == Output::raw) context.print.line(at);
     table.row({{escaped(text_of(one, "id"))},
