@@ -33,10 +33,10 @@ Outcome<std::string> read_all(std::FILE* file, const std::string& name) {
 
 std::span<const Verb> all_verbs() {
   static const std::array verbs = {
-      kLs,      kGet,    kSet,         kCreate, kRm,     kStat,    kTree,    kWalk,   kHistory,
-      kWatch,   kTxn,    kSession,     kLock,   kElect,  kConfig,  kService, kAcl,    kQuota,
-      kCounter, kQueue,  kBarrier,     kDecide, kTransaction, kCluster, kBackup, kRestore, kImport,
-      kStatus,  kBench,  kVersion,     kCompletion,
+      kLs,      kGet,     kSet,     kCreate,  kRm,      kStat,    kTree,        kWalk,
+      kHistory, kWatch,   kTxn,     kSession, kLock,    kElect,   kConfig,      kService,
+      kAcl,     kQuota,   kCounter, kQueue,   kBarrier, kDecide,  kTransaction, kCluster,
+      kBackup,  kRestore, kImport,  kStatus,  kBench,   kVersion, kCompletion,
   };
   return verbs;
 }
