@@ -9,7 +9,7 @@
 namespace coord::api::zk {
 namespace {
 
-using namespace std::string_literals;
+using std::string_literals::operator""s;
 
 std::string connect_frame(bool with_read_only) {
   std::string frame;
