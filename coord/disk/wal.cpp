@@ -100,7 +100,9 @@ Result<WalRecovered> FileWal::open() {
 Result<void> FileWal::take_spare(const WalSpare& spare, std::uint64_t last_sequence) {
   const auto name = spare_name(spare.number);
   spare_number_ = std::max(spare_number_, spare.number);
-  if (spare.bytes > options_.segment_bytes) return disk_.remove(name);
+  // A crash may have brought back what was let go.
+  const bool is_surplus = spares_.size() >= options_.spare_segments;
+  if (is_surplus || spare.bytes > options_.segment_bytes) return disk_.remove(name);
   COORD_TRY(const auto file, disk_.open(name, false));
   COORD_TRY(file->read_at(0, kFrameBytes, buffer_));
   const auto frame = parse_frame(buffer_);
@@ -249,6 +251,8 @@ Result<bool> FileWal::drop_spares() {
     if (!removed) return fail(std::move(removed).error()).error();
     spares_.pop_back();
   }
+  // Or a crash brings them back, one more with each time that the disk is full.
+  if (has_some) directory_wanted_.store(++directory_changes_, std::memory_order_release);
   return has_some;
 }
 

@@ -209,6 +209,17 @@ TEST(Wal, on_a_full_disk_spares_make_room_for_the_log) {
   EXPECT_EQ(indexes(open(disk).recovered), from_to(1, 2));
 }
 
+TEST(Wal, spares_that_a_crash_brings_back_are_let_go_again) {
+  sim::SimDisk disk;
+  write_entries(disk, 2);
+  disk.set_content(spare_name(8), std::string(kSmall.segment_bytes, '\0'));
+  disk.set_content(spare_name(9), std::string(kSmall.segment_bytes, '\0'));
+  disk.set_content(spare_name(10), std::string(600, '\0'));
+  const auto opened = open(disk);
+  EXPECT_EQ(indexes(opened.recovered), from_to(1, 2));
+  EXPECT_EQ(disk.list().value().size(), 1U + kSmall.spare_segments);
+}
+
 // The beginning of a batch that did not fit, at the very end of a full disk.
 TEST(Wal, a_log_with_a_torn_tail_opens_on_a_full_disk) {
   for (const std::size_t torn : {1U, 40U, 100U, 511U, 512U, 700U}) {
