@@ -3,182 +3,15 @@
 #include <fmt/format.h>
 
 #include <array>
-#include <initializer_list>
-#include <nlohmann/json.hpp>
 
+#include "api/json_fields.hpp"
 #include "api/text.hpp"
-#include "znode/path.hpp"
 
 namespace coord::api {
 namespace {
 
-using Json = nlohmann::json;
-
-constexpr int kDepthMax = 100;
-
-Problem bad(std::string detail) { return {Code::bad_request, std::move(detail), {}, {}}; }
-
-// The depth of brackets outside of strings: bounded before the parser and the recursive functions
-// of the library see the text.
-bool is_too_deep(std::string_view text) noexcept {
-  int depth = 0;
-  bool in_string = false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const char c = text[i];
-    if (in_string) {
-      if (c == '\\') ++i;
-      if (c == '"') in_string = false;
-    } else if (c == '"') {
-      in_string = true;
-    } else if (c == '[' || c == '{') {
-      if (++depth > kDepthMax) return true;
-    } else if (c == ']' || c == '}') {
-      --depth;
-    }
-  }
-  return false;
-}
-
-Problem parse(std::string_view text, Json& out) {
-  if (is_too_deep(text)) {
-    return bad(fmt::format("the JSON is nested more than {} levels deep", kDepthMax));
-  }
-  out = Json::parse(text.begin(), text.end(), nullptr, false);
-  if (out.is_discarded()) return bad("the body is not valid JSON");
-  return {};
-}
-
-Problem parse_object(std::string_view text, Json& out) {
-  if (trim(text).empty()) {
-    out = Json::object();
-    return {};
-  }
-  if (auto problem = parse(text, out)) return problem;
-  if (!out.is_object()) return bad("the body must be a JSON object");
-  return {};
-}
-
-// Takes the fields of one JSON object, by name; what is left over at the end is unknown.
-class Fields {
- public:
-  Fields(const Json& object, std::string where) : object_(object), where_(std::move(where)) {
-    if (!object.is_object()) fail(fmt::format("{} must be an object", where_));
-  }
-
-  const Json* find(std::string_view name) {
-    if (!object_.is_object()) return nullptr;
-    const auto at = object_.find(name);
-    if (at == object_.end()) return nullptr;
-    ++taken_;
-    return &*at;
-  }
-  std::optional<std::string> text(std::string_view name) {
-    const auto* field = find(name);
-    if (field == nullptr) return std::nullopt;
-    if (!field->is_string()) return wrong<std::string>(name, "a string");
-    return field->get<std::string>();
-  }
-  std::optional<bool> boolean(std::string_view name) {
-    const auto* field = find(name);
-    if (field == nullptr) return std::nullopt;
-    if (!field->is_boolean()) return wrong<bool>(name, "true or false");
-    return field->get<bool>();
-  }
-  std::optional<std::uint64_t> count(std::string_view name) {
-    const auto* field = find(name);
-    if (field == nullptr) return std::nullopt;
-    if (!field->is_number_unsigned()) return wrong<std::uint64_t>(name, "a whole number");
-    return field->get<std::uint64_t>();
-  }
-  std::optional<std::int64_t> whole(std::string_view name) {
-    const auto* field = find(name);
-    if (field == nullptr) return std::nullopt;
-    if (!field->is_number_integer() ||
-        (field->is_number_unsigned() && field->get<std::uint64_t>() > INT64_MAX)) {
-      return wrong<std::int64_t>(name, "a whole number");
-    }
-    return field->get<std::int64_t>();
-  }
-  // ttl ("30s") or ttl_ms.
-  std::optional<std::int64_t> duration(std::string_view name, std::string_view name_ms) {
-    const auto as_text = text(name);
-    const auto as_ms = whole(name_ms);
-    if (!as_text) return as_ms;
-    const auto parsed = parse_duration_ms(*as_text);
-    if (!parsed) return wrong<std::int64_t>(name, "a duration like \"30s\"");
-    if (as_ms) return wrong<std::int64_t>(name, "given once, not with its _ms form too");
-    return parsed;
-  }
-  std::string path(bool may_end_in_slash = false) {
-    auto value = text("path");
-    if (!value) {
-      fail(fmt::format("{} needs a \"path\"", where_));
-      return {};
-    }
-    std::string_view checked = *value;
-    if (may_end_in_slash && checked.size() > 1 && checked.ends_with('/')) checked.remove_suffix(1);
-    if (auto wrong_path = znode::path_error(checked); !wrong_path.empty()) {
-      fail(fmt::format("{}: {}", where_, wrong_path));
-    }
-    return std::move(*value);
-  }
-  // "value" with "encoding"; null is null data.
-  std::optional<Blob> value() {
-    const auto encoding = text("encoding").value_or("utf8");
-    const auto* field = find("value");
-    if (field == nullptr) return std::nullopt;
-    if (field->is_null()) return Blob();
-    if (!field->is_string()) return wrong<Blob>("value", "a string or null");
-    const auto& plain = field->get_ref<const std::string&>();
-    if (encoding == "utf8" || encoding == "utf-8") return Blob(plain);
-    if (encoding != "base64") return wrong<Blob>("encoding", "\"utf8\" or \"base64\"");
-    const auto bytes = base64_decode(plain);
-    if (!bytes) return wrong<Blob>("value", "valid base64");
-    return Blob(*bytes);
-  }
-  core::WriteGuard guard() {
-    core::WriteGuard guard;
-    if (const auto version = whole("version")) {
-      if (*version < INT32_MIN || *version > INT32_MAX) {
-        fail(fmt::format("{}: \"version\" is out of range", where_));
-      }
-      guard.version = static_cast<std::int32_t>(*version);
-    }
-    if (const auto mzxid = count("mzxid")) guard.mzxid = Zxid(*mzxid);
-    return guard;
-  }
-  void fail(std::string detail) {
-    if (!problem_) problem_ = bad(std::move(detail));
-  }
-  // Call last: fails on a field that nobody took.
-  Problem finish(std::initializer_list<std::string_view> known) {
-    if (!problem_ && object_.is_object() && taken_ < object_.size()) {
-      for (const auto& [name, field] : object_.items()) {
-        if (std::find(known.begin(), known.end(), name) == known.end()) {
-          const auto near = nearest(name, std::span(known.begin(), known.size()));
-          fail(fmt::format("{} has no field \"{}\"{}", where_, name,
-                           near.empty() ? "" : fmt::format("; did you mean \"{}\"?", near)));
-          break;
-        }
-      }
-    }
-    return std::move(problem_);
-  }
-
- private:
-  template <class T>
-  std::optional<T> wrong(std::string_view name, std::string_view wanted) {
-    fail(fmt::format("{}: \"{}\" must be {}", where_, name, wanted));
-    return std::nullopt;
-  }
-  const Json& object_;
-  std::string where_;
-  std::size_t taken_ = 0;
-  Problem problem_;
-};
-
 Problem parse_compare(const Json& json, std::size_t index, core::Compare& out) {
-  Fields fields(json, fmt::format("compare[{}]", index));
+  JsonFields fields(json, fmt::format("compare[{}]", index));
   if (const auto fence = fields.text("fence")) {
     std::vector<core::Fence> fences;
     if (!parse_fences(*fence, 1, fences) || fences.empty()) {
@@ -201,7 +34,7 @@ Problem parse_compare(const Json& json, std::size_t index, core::Compare& out) {
   return fields.finish({"path", "exists", "mzxid", "version", "value", "encoding"});
 }
 
-Problem parse_create(Fields& fields, core::TxnOp& out) {
+Problem parse_create(JsonFields& fields, core::TxnOp& out) {
   core::Create create;
   create.is_sequential = fields.boolean("sequential").value_or(false);
   create.path = fields.path(create.is_sequential);
@@ -226,7 +59,7 @@ Problem parse_create(Fields& fields, core::TxnOp& out) {
 }
 
 Problem parse_op(const Json& json, std::string where, core::TxnOp& out, std::string_view& name) {
-  Fields fields(json, where);
+  JsonFields fields(json, where);
   const auto op = fields.text("op").value_or("");
   if (op == "get") {
     name = "get";
@@ -329,7 +162,7 @@ Problem parse_txn(std::string_view body, const HttpOptions& options, Plan& plan)
   if (trim(body).empty()) return bad("a transaction is a JSON object with compare, then, else");
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
-  Fields fields(root, "the transaction");
+  JsonFields fields(root, "the transaction");
   if (auto problem = fields.finish({"compare", "then", "else"})) return problem;
   core::Txn txn;
   if (const auto at = root.find("compare"); at != root.end()) {
@@ -360,7 +193,7 @@ Problem parse_txn(std::string_view body, const HttpOptions& options, Plan& plan)
 Problem parse_session(std::string_view body, core::OpenSession& out) {
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
-  Fields fields(root, "the body");
+  JsonFields fields(root, "the body");
   if (const auto ttl = fields.duration("ttl", "ttl_ms")) out.ttl_ms = *ttl;
   if (auto name = fields.text("name")) out.name = std::move(*name);
   return fields.finish({"ttl", "ttl_ms", "name"});
@@ -374,52 +207,13 @@ Problem parse_acl(std::string_view body, znode::Acl& out) {
     if (root.size() != 1 || !root.contains("acl")) return bad("the body must have one field, acl");
     list = &root["acl"];
   }
-  if (!list->is_array()) return bad("an ACL is a list of entries");
-  constexpr std::array<std::pair<std::string_view, std::uint8_t>, 6> kWords = {{
-      {"read", znode::read},
-      {"write", znode::write},
-      {"create", znode::create},
-      {"delete", znode::erase},
-      {"admin", znode::admin},
-      {"all", znode::all},
-  }};
-  constexpr std::string_view kLetters = "rwcda";
-  for (std::size_t i = 0; i < list->size(); ++i) {
-    Fields fields((*list)[i], fmt::format("entry {}", i));
-    znode::AclEntry entry;
-    entry.scheme = fields.text("scheme").value_or("");
-    entry.id = fields.text("id").value_or("");
-    const auto* permissions = fields.find("permissions");
-    if (permissions != nullptr && permissions->is_string()) {
-      for (const char c : permissions->get_ref<const std::string&>()) {
-        const auto at = kLetters.find(c);
-        if (at == std::string_view::npos) fields.fail("permissions are letters of \"cdrwa\"");
-        if (at != std::string_view::npos) entry.permissions |= static_cast<std::uint8_t>(1U << at);
-      }
-    } else if (permissions != nullptr && permissions->is_array()) {
-      for (const auto& word : *permissions) {
-        const auto text = word.is_string() ? word.get<std::string>() : std::string();
-        const auto* found = std::find_if(kWords.begin(), kWords.end(),
-                                         [&](const auto& known) { return known.first == text; });
-        if (found == kWords.end()) {
-          fields.fail("permissions are read, write, create, delete, admin, all");
-        } else {
-          entry.permissions |= found->second;
-        }
-      }
-    } else {
-      fields.fail(fmt::format("entry {} needs \"permissions\"", i));
-    }
-    if (auto problem = fields.finish({"scheme", "id", "permissions"})) return problem;
-    out.push_back(std::move(entry));
-  }
-  return {};
+  return parse_acl_list(*list, out);
 }
 
 Problem parse_quota(std::string_view body, core::SetQuota& out) {
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
-  Fields fields(root, "the quota");
+  JsonFields fields(root, "the quota");
   for (auto [name, bound] : {std::pair{"nodes", &out.nodes_max}, {"bytes", &out.bytes_max}}) {
     const auto at = root.find(name);
     if (at != root.end() && at->is_null()) continue;
@@ -431,7 +225,7 @@ Problem parse_quota(std::string_view body, core::SetQuota& out) {
 Problem parse_member(std::string_view body, MemberFields& out) {
   Json root;
   if (auto problem = parse_object(body, root)) return problem;
-  Fields fields(root, "the body");
+  JsonFields fields(root, "the body");
   out.id = fields.count("id");
   out.peer = fields.text("peer").value_or("");
   out.role = fields.text("role").value_or("");

@@ -25,6 +25,11 @@ namespace coord::api {
 // PUT /v1/quotas: {"nodes": N, "bytes": N}.
 [[nodiscard]] Problem parse_quota(std::string_view body, core::SetQuota& out);
 
+// POST /v1/imports: a line for each node, {"path", "value", "encoding", "acl", "mode", "ttl_ms",
+// "version", "aversion", "children_created", "ctime_ms", "mtime_ms"} or {"path", "deleted": true}.
+[[nodiscard]] Problem parse_import(std::string_view body, const HttpOptions& options,
+                                   core::ImportNodes& out);
+
 // What the routes under /v1/cluster take: id, peer, role, replaces, to, dry_run.
 struct MemberFields {
   std::optional<std::uint64_t> id;

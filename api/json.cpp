@@ -277,10 +277,12 @@ void append_json_child(std::string& out, const core::ChildEntry& child, bool wit
   object.stat("stat", child.node.stat).close();
 }
 
-void append_json_walk_entry(std::string& out, const core::WalkEntry& entry, bool with_values) {
+void append_json_walk_entry(std::string& out, const core::WalkEntry& entry, bool with_values,
+                            bool with_acl) {
   JsonObject object(out);
   object.text("path", entry.path);
   if (with_values) object.value("value", "encoding", entry.node.value);
+  if (with_acl) append_json_acl(object.name("acl"), entry.acl);
   object.stat("stat", entry.node.stat).close();
 }
 

@@ -60,7 +60,8 @@ void append_json_change(std::string& out, const znode::Change& change, Zxid revi
                         const ChangeForm& form);
 void append_json_history(std::string& out, const core::HistoryEntry& entry);
 void append_json_child(std::string& out, const core::ChildEntry& child, bool with_values);
-void append_json_walk_entry(std::string& out, const core::WalkEntry& entry, bool with_values);
+void append_json_walk_entry(std::string& out, const core::WalkEntry& entry, bool with_values,
+                            bool with_acl);
 void append_json_acl(std::string& out, const znode::Acl& acl);
 void append_json_session(std::string& out, const core::SessionView& session);
 void append_json_txn_results(std::string& out, const core::TxnResult& result,

@@ -17,6 +17,7 @@ struct ParameterInfo {
 };
 
 constexpr ParameterInfo kParameters[] = {
+    {"acls", "boolean", "With the ACLs"},
     {"add", "integer", "Add this to a signed 64-bit decimal value"},
     {"as", "raw|json", "Overrides Accept"},
     {"at", "integer", "As it was at this revision, within what is retained"},
@@ -54,6 +55,7 @@ constexpr ParameterInfo kParameters[] = {
     {"replaces", "integer", "The member that goes when this one is promoted"},
     {"role", "voter|observer|standby", "Of a member; a standby becomes a voter by itself"},
     {"since", "integer", "Changes after this revision; from now on by default"},
+    {"source", "string", "Where the import comes from, in words"},
     {"stat", "boolean", "With the stat of each child"},
     {"system", "boolean", "With /.coord and /zookeeper"},
     {"timeout", "duration", "How long the request may take; 10s by default"},
@@ -170,6 +172,7 @@ std::string_view success_of(const RouteSpec& route) noexcept {
     case Endpoint::session_open:
       return "201";
     case Endpoint::tree_delete:
+    case Endpoint::import_finish:
     case Endpoint::quota_delete:
     case Endpoint::session_delete:
     case Endpoint::transfer_post:
@@ -248,8 +251,11 @@ void append_operation(std::string& out, const RouteSpec& route) {
     const bool is_raw =
         route.endpoint == Endpoint::tree_put || route.endpoint == Endpoint::tree_post;
     std::string& body = operation.name("requestBody");
+    const bool is_lines = route.endpoint == Endpoint::import_nodes;
     const bool is_any = is_raw || (route.recipe != nullptr && route.recipe->body_type == "*/*");
-    body += is_any ? "{\"content\":{\"*/*\":{}}}" : "{\"content\":{\"application/json\":{}}}";
+    body += is_any     ? "{\"content\":{\"*/*\":{}}}"
+            : is_lines ? "{\"content\":{\"application/x-ndjson\":{}}}"
+                       : "{\"content\":{\"application/json\":{}}}";
   }
   append_responses(operation.name("responses"), route);
   operation.close();

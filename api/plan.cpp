@@ -270,7 +270,7 @@ void Plan::reset() {
   known_any = children_state = false;
   filter = watch::Filter{};
   from.reset();
-  with_initial = with_values = with_prev = with_stat = false;
+  with_initial = with_values = with_prev = with_stat = with_acls = false;
   limit = 0;
   recipe = Recipe{};
   patch = PatchKind::none;
@@ -335,7 +335,8 @@ Problem plan_request(const RequestView& view, const Caller& caller, const HttpOp
 }
 
 std::size_t body_limit_of(std::string_view target, const HttpOptions& options) noexcept {
-  return target.starts_with("/v1/txn") ? options.json_bytes_max : options.body_bytes_max;
+  const bool is_large = target.starts_with("/v1/txn") || target.starts_with("/v1/imports");
+  return is_large ? options.json_bytes_max : options.body_bytes_max;
 }
 
 }  // namespace coord::api

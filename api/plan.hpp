@@ -58,6 +58,7 @@ struct Plan {
 
   // Listings.
   bool with_stat = false;
+  bool with_acls = false;
   std::size_t limit = 0;
 
   // What the routes of recipes need beside their operation.

@@ -200,7 +200,9 @@ Problem plan_walk(const PlanInput& in, Plan& plan) {
   walk.path = plan.path;
   walk.with_values = in.query.boolean("values", problem).value_or(false);
   walk.with_system = in.query.boolean("system", problem).value_or(false);
+  walk.with_acls = in.query.boolean("acls", problem).value_or(false);
   plan.with_values = walk.with_values;
+  plan.with_acls = walk.with_acls;
   plan.request.op = std::move(walk);
   return problem;
 }
@@ -375,6 +377,23 @@ Problem plan_set_quota(const PlanInput& in, Plan& plan) {
   return {};
 }
 
+Problem plan_import(const PlanInput& in, Plan& plan) {
+  if (plan.route->endpoint == Endpoint::import_finish) {
+    plan.request.op = core::FinishImport{plan.path};
+  } else if (plan.route->endpoint == Endpoint::import_begin) {
+    const auto* source = in.query.find("source");
+    if (source == nullptr) return bad_request("an import needs source=");
+    if (!znode::is_valid_utf8(*source)) return bad_request("source must be UTF-8");
+    plan.request.op = core::BeginImport{plan.path, *source};
+  } else {
+    core::ImportNodes import;
+    import.path = plan.path;
+    if (auto problem = parse_import(in.view.body, in.options, import)) return problem;
+    plan.request.op = std::move(import);
+  }
+  return {};
+}
+
 Problem plan_txn(const PlanInput& in, Plan& plan) {
   if (auto problem = parse_txn(in.view.body, in.options, plan)) return problem;
   if (plan.request.session) return {};
@@ -472,6 +491,10 @@ Problem plan_endpoint(const PlanInput& in, Plan& plan) {
       if (in.view.method == Method::head) return bad_request("a backup takes GET");
       plan.request.op = core::PrepareBackup{};
       return {};
+    case Endpoint::import_begin:
+    case Endpoint::import_nodes:
+    case Endpoint::import_finish:
+      return plan_import(in, plan);
     case Endpoint::cluster_get:
     case Endpoint::member_add:
     case Endpoint::member_change:

@@ -324,7 +324,8 @@ void answer_value(const Plan& plan, const core::Reply& reply, const core::NodeVa
 void answer_written(const Plan& plan, const core::Reply& reply, const core::Written& written,
                     const AnswerContext& context, std::string& out) {
   const auto endpoint = plan.route->endpoint;
-  if (endpoint == Endpoint::tree_delete || endpoint == Endpoint::quota_delete) {
+  if (endpoint == Endpoint::tree_delete || endpoint == Endpoint::quota_delete ||
+      endpoint == Endpoint::import_finish) {
     append_head(out, plan, 204, context);
     append_revision(out, reply.revision);
     out += "X-Content-Type-Options: nosniff\r\n\r\n";
@@ -409,7 +410,7 @@ void answer_walk(const Plan& plan, const core::Reply& reply, const core::WalkLis
     header(out, "Coord-Cursor", encode_cursor(list.nodes.back().path));
   }
   for (const auto& node : list.nodes) {
-    append_json_walk_entry(context.scratch, node, plan.with_values);
+    append_json_walk_entry(context.scratch, node, plan.with_values, plan.with_acls);
     context.scratch += '\n';
   }
   finish(out, plan, "application/x-ndjson", context.scratch);

@@ -17,7 +17,8 @@ constexpr std::array<std::string_view, 4> kTreePost{"prefix", "mode", "ttl", "pa
 constexpr std::array<std::string_view, 2> kTreePatch{"add", "version"};
 constexpr std::array<std::string_view, 2> kTreeDelete{"recursive", "version"};
 constexpr std::array<std::string_view, 4> kChildren{"prefix", "stat", "values", "system"};
-constexpr std::array<std::string_view, 3> kWalk{"depth", "values", "system"};
+constexpr std::array<std::string_view, 4> kWalk{"depth", "values", "acls", "system"};
+constexpr std::array<std::string_view, 1> kImport{"source"};
 constexpr std::array<std::string_view, 1> kVersion{"version"};
 constexpr std::array<std::string_view, 2> kQuotaPut{"nodes", "bytes"};
 constexpr std::array<std::string_view, 7> kWatch{"path",   "depth", "from",  "initial",
@@ -103,6 +104,12 @@ constexpr std::array kRoutes = {
               kTransfer, "Hand leadership over; answered once the other leads"},
     RouteSpec{Method::get, "/v1/backup", Endpoint::backup_get, trait_none, kNone,
               "All state as of one revision, as coordd --restore reads it"},
+    RouteSpec{Method::put, "/v1/imports/{path}", Endpoint::import_begin, kWrite, kImport,
+              "Close a subtree for all but an import"},
+    RouteSpec{Method::post, "/v1/imports/{path}", Endpoint::import_nodes, kBodyWrite, kNone,
+              "Nodes as another service had them, with versions and times: NDJSON, all or nothing"},
+    RouteSpec{Method::erase, "/v1/imports/{path}", Endpoint::import_finish, kWrite, kNone,
+              "End an import: the subtree is open to everybody again"},
     RouteSpec{Method::get, "/livez", Endpoint::livez, trait_local, kNone, "Is the process alive"},
     RouteSpec{Method::get, "/readyz", Endpoint::readyz, trait_local, kNone,
               "Does this member serve"},

@@ -167,6 +167,28 @@ std::string format_time(std::int64_t ms) {
                      parts.tm_mday, parts.tm_hour, parts.tm_min, parts.tm_sec);
 }
 
+std::optional<std::int64_t> parse_time_ms(std::string_view text) {
+  constexpr std::string_view kForm = "0000-00-00T00:00:00.000Z";
+  if (text.size() != kForm.size()) return std::nullopt;
+  for (std::size_t i = 0; i < kForm.size(); ++i) {
+    const bool is_digit = text[i] >= '0' && text[i] <= '9';
+    if (kForm[i] == '0' ? !is_digit : text[i] != kForm[i]) return std::nullopt;
+  }
+  const auto number = [text](std::size_t at, std::size_t width) {
+    int v = 0;
+    for (const char c : text.substr(at, width)) v = v * 10 + (c - '0');
+    return v;
+  };
+  std::tm parts{};
+  parts.tm_year = number(0, 4) - 1900;
+  parts.tm_mon = number(5, 2) - 1;
+  parts.tm_mday = number(8, 2);
+  parts.tm_hour = number(11, 2);
+  parts.tm_min = number(14, 2);
+  parts.tm_sec = number(17, 2);
+  return std::int64_t{::timegm(&parts)} * 1000 + number(20, 3);
+}
+
 Words split_words(std::string_view line) {
   Words out;
   std::string word;

@@ -35,6 +35,9 @@ namespace coord::cli {
 // Milliseconds since the epoch as "2026-11-21T19:58:02Z".
 [[nodiscard]] std::string format_time(std::int64_t ms);
 
+// "2026-11-21T19:58:02.123Z" as milliseconds since the epoch; none for anything else.
+[[nodiscard]] std::optional<std::int64_t> parse_time_ms(std::string_view text);
+
 // Words of a command line: blanks separate; '...' takes everything, "..." knows \" and \\, and a
 // backslash outside of quotes takes the next character. `#` at the start of a word ends the line.
 struct Words {

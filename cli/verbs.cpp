@@ -33,9 +33,9 @@ Outcome<std::string> read_all(std::FILE* file, const std::string& name) {
 
 std::span<const Verb> all_verbs() {
   static const std::array verbs = {
-      kLs,    kGet,     kSet,        kCreate,  kRm,    kStat,    kTree,   kWalk,       kHistory,
-      kWatch, kTxn,     kSession,    kAcl,     kQuota, kCluster, kBackup, kRestore,    kStatus,
-      kBench, kVersion, kCompletion, kCounter, kQueue, kBarrier, kDecide, kTransaction};
+      kLs,     kGet,   kSet,     kCreate,     kRm,      kStat,    kTree,    kWalk,    kHistory,
+      kWatch,  kTxn,   kSession, kAcl,        kQuota,   kCluster, kBackup,  kRestore, kImport,
+      kStatus, kBench, kVersion, kCompletion, kCounter, kQueue,   kBarrier, kDecide,  kTransaction};
   return verbs;
 }
 

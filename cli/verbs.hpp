@@ -57,6 +57,7 @@ extern const Verb kSet, kCreate, kRm, kTxn;                              // verb
 extern const Verb kWatch, kSession;                                      // verbs_live.cpp
 extern const Verb kBackup, kRestore;                                     // verbs_backup.cpp
 extern const Verb kAcl, kQuota, kStatus, kBench, kVersion, kCompletion;  // verbs_admin.cpp
+extern const Verb kImport;                                               // verbs_import.cpp
 extern const Verb kCluster;                                              // verbs_cluster.cpp
 extern const Verb kCounter, kDecide;                                     // verbs_recipes.cpp
 extern const Verb kQueue;                                                // verbs_queue.cpp

@@ -285,6 +285,13 @@ Outcome Tree::set_quota(std::string_view path, const std::optional<Quota>& quota
   return impl_->set_quota(path, quota, identities);
 }
 
+Outcome Tree::restore(std::string_view path, const Blob& value, const Restored& as) {
+  COORD_CHECK(impl_->is_open, "mutations are made in a transaction");
+  return impl_->restore(path, value, as);
+}
+
+void Tree::set_closed(std::vector<std::string> tops) { impl_->closed = std::move(tops); }
+
 std::size_t Tree::erase_ephemerals(SessionId session) {
   COORD_CHECK(impl_->is_open, "mutations are made in a transaction");
   const auto paths = ephemerals_of(session);
@@ -298,6 +305,10 @@ bool Tree::reap(std::string_view path) {
   if (node == nullptr || node->extension == nullptr) return false;
   const auto deadline = node->extension->deadline_ms;
   if (deadline == kNoDeadline || deadline > impl_->stamp.service_ms) return false;
+  if (impl_->is_closed(path)) {
+    impl_->postpone(node);
+    return false;
+  }
   impl_->erase_node(node, path);
   return true;
 }

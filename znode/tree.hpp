@@ -33,6 +33,7 @@
 #include "znode/acl.hpp"
 #include "znode/change.hpp"
 #include "znode/path.hpp"
+#include "znode/restored.hpp"
 #include "znode/stat.hpp"
 
 namespace coord::znode {
@@ -44,6 +45,7 @@ struct Stamp {
   std::int64_t wall_ms = 0;     // Shown as ctime and mtime.
   SessionId session;            // Who acts; none if no session was named.
   bool is_service = false;      // The service itself (recipes): may write under /.coord.
+  bool is_import = false;       // Brings nodes from elsewhere: may write in closed subtrees.
 };
 
 // The outcome of one mutation. `detail` is for people, empty when ok.
@@ -153,9 +155,14 @@ class Tree {
   // only what does not grow the subtree is accepted.
   [[nodiscard]] Outcome set_quota(std::string_view path, const std::optional<Quota>& quota,
                                   const Identities& identities);
+  // Makes a node what another service says of it, or creates it so; its parent must be there. The
+  // zxids become this transaction's: czxid too, unless the node is there with that ctime. Children
+  // that are there already count at least. Asks no permissions; refuses what is the service's own.
+  [[nodiscard]] Outcome restore(std::string_view path, const Blob& value, const Restored& as);
   // All ephemerals of a session, in path order; no permissions asked. Returns how many.
   std::size_t erase_ephemerals(SessionId session);
   // Removes the node if it is a container or ttl node that is due and empty now; else does nothing.
+  // In a closed subtree it only gets its time once more.
   bool reap(std::string_view path);
 
   // Ends the transaction and gives its changes in order (may be empty).
@@ -167,6 +174,10 @@ class Tree {
   void act_as_service() noexcept;
   // What the open transaction has changed so far, in order. Valid until the next mutation.
   [[nodiscard]] std::span<const Change> pending_changes() const noexcept;
+
+  // Subtrees that only transactions with `is_import` may write: core says which, it is no state of
+  // the tree. What is the service's own stays open, and ephemerals go with their session.
+  void set_closed(std::vector<std::string> tops);
 
   // ---- checkpoint
   // Loads one record of Table::nodes, acls or quotas; nodes in key order. Call load_done() once

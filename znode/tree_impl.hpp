@@ -2,7 +2,7 @@
 //
 // tree.cpp reads; tree_write.cpp has the mutations; tree_journal.cpp the steps that they are made
 // of, and how those end or are undone; tree_quota.cpp quotas and deadlines; tree_record.cpp the
-// records; tree_check.cpp the invariants.
+// records; tree_restore.cpp what is imported; tree_check.cpp the invariants.
 #pragma once
 
 #include <absl/container/btree_map.h>
@@ -35,6 +35,9 @@ struct Tree::Impl {
     std::uint64_t created = 0;
     Zxid pzxid;
     std::int64_t touched_ms = 0;
+    Mode mode = Mode::persistent;  // Replaced, as those that follow.
+    std::int64_t ttl_ms = 0;
+    bool had_extension = false;
   };
   struct QuotaRecord {
     NodeId id;
@@ -72,6 +75,7 @@ struct Tree::Impl {
   [[nodiscard]] Outcome set_acl(std::string_view path, const Acl& acl,
                                 std::optional<std::int32_t> aversion, const Identities& who);
   [[nodiscard]] Outcome missing(std::string_view path, bool is_guarded) const;
+  // Of what is the service's own, and of what is closed.
   [[nodiscard]] Outcome refuse_service(std::string_view path) const;
   [[nodiscard]] Outcome refuse_create(std::string_view path, const Blob& value,
                                       const CreateOptions& options) const;
@@ -82,6 +86,17 @@ struct Tree::Impl {
   // The node and all below it, children first; none if they are more than limits allow.
   [[nodiscard]] std::optional<std::vector<Node*>> subtree_of(Node* top) const;
 
+  // ---- imports: tree_restore.cpp
+  [[nodiscard]] Outcome restore(std::string_view path, const Blob& value, const Restored& as);
+  [[nodiscard]] Outcome refuse_restore(std::string_view path, const Blob& value,
+                                       const Restored& as) const;
+  [[nodiscard]] Outcome restore_there(std::string_view path, Node* node, const Blob& value,
+                                      const Restored& as);
+  [[nodiscard]] bool is_closed(std::string_view path) const;
+  [[nodiscard]] bool has_closed_below(std::string_view path) const;
+  // Gives a container or ttl node its time once more.
+  void postpone(Node* node);
+
   // ---- steps: tree_journal.cpp
   struct NewNode {
     std::string_view name;
@@ -90,6 +105,7 @@ struct Tree::Impl {
     std::uint32_t acl = AclTable::kOpen;
     Mode mode = Mode::persistent;
     std::int64_t ttl_ms = 0;
+    const Restored* restored = nullptr;  // Not new: this is how it was elsewhere.
   };
   Node* add_node(Node* parent, std::string_view path, const NewNode& parts, const Blob& value);
   void erase_node(Node* node, std::string_view path);
@@ -147,6 +163,7 @@ struct Tree::Impl {
   AclTable acls;
   absl::btree_map<SessionId, std::vector<Extension*>> ephemerals;
   absl::btree_map<std::pair<std::int64_t, NodeId>, Extension*> deadlines;
+  std::vector<std::string> closed;
 
   // The open transaction. The vectors keep their memory from one to the next.
   bool is_open = false;

@@ -1,4 +1,6 @@
 // The steps that mutations are made of, and how a transaction ends.
+#include <algorithm>
+
 #include "coord/base/check.hpp"
 #include "znode/tree_impl.hpp"
 
@@ -83,9 +85,20 @@ void Tree::Impl::undo(Step& step) {
     case Step::Kind::replaced:
       step.old->is_touched = 0;
       swap_in(step.node, step.old);
-      if (step.old->extension != nullptr) {
-        step.old->extension->touched_ms = step.touched_ms;
+      // An extension that said nothing in between may have gone with a creation that was undone.
+      if (step.had_extension) {
+        auto* const extension = extend(step.old);
+        extension->created = step.created;
+        extension->pzxid = step.pzxid;
+        extension->touched_ms = step.touched_ms;
+        extension->mode = step.mode;
+        extension->ttl_ms = step.ttl_ms;
+        refresh_deadline(extension);
+      } else if (step.old->extension != nullptr) {
+        step.old->extension->created = 0;
+        step.old->extension->mode = Mode::persistent;
         refresh_deadline(step.old->extension);
+        drop_idle_extension(step.old);
       }
       Node::free(step.node);
       return;
@@ -110,6 +123,12 @@ Node* Tree::Impl::add_node(Node* parent, std::string_view path, const NewNode& p
   header.czxid = header.mzxid = stamp.zxid;
   header.ctime_ms = header.mtime_ms = stamp.wall_ms;
   header.acl = parts.acl;
+  if (const auto* const as = parts.restored; as != nullptr) {
+    header.ctime_ms = as->ctime_ms;
+    header.mtime_ms = as->mtime_ms;
+    header.version = as->version;
+    header.aversion = as->aversion;
+  }
   auto* const node = Node::make(header, parts.name, parts.content_type, parts.value);
   next_node_id = next_node_id.next();
   if (parts.mode != Mode::persistent) {
@@ -119,13 +138,26 @@ Node* Tree::Impl::add_node(Node* parent, std::string_view path, const NewNode& p
     if (parts.mode == Mode::ephemeral) extension->owner = stamp.session;
     if (extension->is_timed()) extension->touched_ms = stamp.service_ms;
   }
+  if (parts.restored != nullptr && parts.restored->created > 0) {
+    extend(node)->created = parts.restored->created;
+  }
   touch(parent);
   node->is_touched = 1;
   auto* const above = node->parent;
-  steps.push_back(
-      {Step::Kind::created, node, nullptr, above->created, above->pzxid, above->touched_ms});
+  steps.push_back({Step::Kind::created,
+                   node,
+                   nullptr,
+                   above->created,
+                   above->pzxid,
+                   above->touched_ms,
+                   {},
+                   0,
+                   false});
   link(node);
-  ++above->created;
+  // One that comes from elsewhere was counted there.
+  above->created = parts.restored == nullptr
+                       ? above->created + 1
+                       : std::max<std::uint64_t>(above->created, above->children.size());
   above->pzxid = stamp.zxid;
   refresh_deadline(above);
 
@@ -150,8 +182,15 @@ void Tree::Impl::erase_node(Node* node, std::string_view path) {
   node->is_touched = 0;
   auto* const above = node->parent;
   touch(above->node);
-  steps.push_back(
-      {Step::Kind::erased, node, nullptr, above->created, above->pzxid, above->touched_ms});
+  steps.push_back({Step::Kind::erased,
+                   node,
+                   nullptr,
+                   above->created,
+                   above->pzxid,
+                   above->touched_ms,
+                   {},
+                   0,
+                   false});
   if (node->extension != nullptr && node->extension->quota) {
     const auto key = key_of(node->id);
     digest -= record_hash(Table::quotas, key, encode_quota(node->extension->quota->quota));
@@ -165,8 +204,15 @@ void Tree::Impl::erase_node(Node* node, std::string_view path) {
 
 void Tree::Impl::replace_node(Node* node, Node* fresh) {
   touch(node);
-  Step step{Step::Kind::replaced, fresh, node, 0, {}, 0};
-  if (node->extension != nullptr) step.touched_ms = node->extension->touched_ms;
+  Step step{Step::Kind::replaced, fresh, node, 0, {}, 0, {}, 0, false};
+  if (const auto* const extension = node->extension; extension != nullptr) {
+    step.created = extension->created;
+    step.pzxid = extension->pzxid;
+    step.touched_ms = extension->touched_ms;
+    step.mode = extension->mode;
+    step.ttl_ms = extension->ttl_ms;
+    step.had_extension = true;
+  }
   steps.push_back(step);
   swap_in(node, fresh);
   node->is_touched = 0;

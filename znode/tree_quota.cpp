@@ -42,7 +42,7 @@ Outcome Tree::Impl::set_quota(std::string_view path, const std::optional<Quota>&
     digest += record_hash(Table::quotas, key, encode_quota(*quota));
   }
   quota_records.push_back({node->id, is_wanted ? quota : std::nullopt});
-  steps.push_back({Step::Kind::quota, node, nullptr, 0, {}, 0});
+  steps.push_back({Step::Kind::quota, node, nullptr, 0, {}, 0, {}, 0, false});
   quotas_before.push_back(std::exchange(extension->quota, std::move(fresh)));
   if (is_wanted && was_set) {
     extension->quota->nodes = quotas_before.back()->nodes;

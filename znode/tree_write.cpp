@@ -45,9 +45,15 @@ Outcome Tree::Impl::missing(std::string_view path, bool is_guarded) const {
 }
 
 Outcome Tree::Impl::refuse_service(std::string_view path) const {
-  if (stamp.is_service || !is_within(path, kServicePath)) return {};
-  return refused(Code::forbidden, path,
-                 "what is under /.coord is written only through the recipes");
+  if (!stamp.is_service && is_within(path, kServicePath)) {
+    return refused(Code::forbidden, path,
+                   "what is under /.coord is written only through the recipes");
+  }
+  if (!stamp.is_import && is_closed(path)) {
+    return refused(Code::forbidden, path,
+                   "the subtree is being imported and is read-only until that is finished");
+  }
+  return {};
 }
 
 Outcome Tree::Impl::refuse_value(std::string_view path, const Blob& value,
@@ -220,6 +226,10 @@ Outcome Tree::Impl::erase_tree(std::string_view path, const Guard& guard, const 
   auto* const top = find(path);
   auto outcome = refuse_erase(path, top, guard, who);
   if (outcome.code != Code::ok) return outcome;
+  if (!stamp.is_import && has_closed_below(path)) {
+    return refused(Code::forbidden, path,
+                   "a subtree below is being imported and is read-only until that is finished");
+  }
   const auto nodes = subtree_of(top);
   if (!nodes) {
     return refused(Code::too_large, path,

@@ -219,6 +219,9 @@ void take(Reader& in, ExpireSessions& op);
 void take(Reader& in, Reap& op);
 void take(Reader& in, Bootstrap& op);
 void take(Reader& in, SetMember& op);
+void take(Reader& in, BeginImport& op);
+void take(Reader& in, ImportNodes& op);
+void take(Reader& in, FinishImport& op);
 void take(Reader& in, RecipeStep& op);
 void take(Reader& in, RecipesDue& op);
 
@@ -355,6 +358,57 @@ void take(Reader& in, Bootstrap& op) {
 void put(Writer& out, const SetMember& op) { out.bytes(encode(op.record)); }
 void take(Reader& in, SetMember& op) { take_record(in, op.record); }
 
+void put(Writer& out, const BeginImport& op) {
+  out.bytes(op.path);
+  out.bytes(op.source);
+}
+void take(Reader& in, BeginImport& op) {
+  op.path = in.bytes();
+  op.source = in.bytes();
+}
+
+void put(Writer& out, const ImportedNode& node) {
+  out.bytes(node.path);
+  out.boolean(node.is_deleted);
+  if (node.is_deleted) return;
+  out.blob(node.value);
+  out.u8(static_cast<std::uint8_t>(node.as.mode));
+  out.svarint(node.as.ttl_ms);
+  put_acl(out, node.as.acl);
+  out.svarint(node.as.version);
+  out.svarint(node.as.aversion);
+  out.varint(node.as.created);
+  out.svarint(node.as.ctime_ms);
+  out.svarint(node.as.mtime_ms);
+}
+void take(Reader& in, ImportedNode& node) {
+  node.path = in.bytes();
+  node.is_deleted = in.boolean();
+  if (node.is_deleted) return;
+  node.value = in.blob();
+  node.as.mode = take_mode(in);
+  node.as.ttl_ms = in.svarint();
+  node.as.acl = take_acl(in);
+  node.as.version = take_int32(in);
+  node.as.aversion = take_int32(in);
+  node.as.created = in.varint();
+  node.as.ctime_ms = in.svarint();
+  node.as.mtime_ms = in.svarint();
+}
+void put(Writer& out, const ImportNodes& op) {
+  out.bytes(op.path);
+  out.varint(op.nodes.size());
+  for (const auto& node : op.nodes) put(out, node);
+}
+void take(Reader& in, ImportNodes& op) {
+  op.path = in.bytes();
+  const auto n = in.count();
+  for (std::size_t i = 0; i < n && in.ok(); ++i) take(in, op.nodes.emplace_back());
+}
+
+void put(Writer& out, const FinishImport& op) { out.bytes(op.path); }
+void take(Reader& in, FinishImport& op) { op.path = in.bytes(); }
+
 void put(Writer& out, const RecipeStep& op) {
   out.u8(static_cast<std::uint8_t>(op.kind));
   out.bytes(op.bytes);
@@ -447,7 +501,9 @@ bool is_write(const Operation& op) noexcept {
                  [](const Delete&) { return true; }, [](const SetAcl&) { return true; },
                  [](const SetQuota&) { return true; }, [](const Txn&) { return true; },
                  [](const OpenSession&) { return true; }, [](const CloseSession&) { return true; },
-                 [](const RecipeStep&) { return true; }, [](const auto&) { return false; }},
+                 [](const BeginImport&) { return true; }, [](const ImportNodes&) { return true; },
+                 [](const FinishImport&) { return true; }, [](const RecipeStep&) { return true; },
+                 [](const auto&) { return false; }},
       op);
 }
 

@@ -50,9 +50,9 @@ struct RecipesDue {
   friend bool operator==(const RecipesDue&, const RecipesDue&) = default;
 };
 
-using WriteOp =
-    std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession, CloseSession,
-                 ExpireSessions, Reap, Bootstrap, SetMember, RecipeStep, RecipesDue>;
+using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
+                             CloseSession, ExpireSessions, Reap, Bootstrap, SetMember, RecipeStep,
+                             RecipesDue, BeginImport, ImportNodes, FinishImport>;
 
 inline constexpr std::uint8_t kCommandVersion = 1;
 

@@ -98,6 +98,12 @@ bool Node::is_admitted(const Request& request, Reply& reply) const {
       return false;
     }
   }
+  const auto* import = std::get_if<ImportNodes>(&request.op);
+  if (import != nullptr && import->nodes.size() > limits.txn_ops_max) {
+    reply.code = Code::too_large;
+    reply.detail = fmt::format("at most {} nodes are imported at once", limits.txn_ops_max);
+    return false;
+  }
   if (request.identities.size() > limits.identities_max ||
       request.fences.size() > limits.fences_max) {
     reply.code = Code::too_large;

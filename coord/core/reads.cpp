@@ -79,17 +79,24 @@ void serve_walk(const Walk& op, const Request& request, const StateMachine& stat
   WalkList list;
   const auto most =
       op.limit > 0 ? std::min(op.limit, state.limits().requests.list_limit_max) : kWalkNodesMax;
-  state.tree().walk(op.path, op.depth, op.after, op.with_system,
-                    [&](std::string_view path, const znode::View& view) {
-                      if (list.nodes.size() >= most) {
-                        list.is_last = false;
-                        return false;
-                      }
-                      std::string name(path);
-                      auto node = node_of(view, name, op.with_values, state, request.identities);
-                      list.nodes.push_back({std::move(name), std::move(node)});
-                      return true;
-                    });
+  state.tree().walk(
+      op.path, op.depth, op.after, op.with_system,
+      [&](std::string_view path, const znode::View& view) {
+        if (list.nodes.size() >= most) {
+          list.is_last = false;
+          return false;
+        }
+        std::string name(path);
+        auto node = node_of(view, name, op.with_values, state, request.identities);
+        auto& entry = list.nodes.emplace_back();
+        if (op.with_acls && state.tree().check_access(path, znode::Permission::read,
+                                                      request.identities) == Code::ok) {
+          entry.acl = *state.tree().acl_of(path);
+        }
+        entry.path = std::move(name);
+        entry.node = std::move(node);
+        return true;
+      });
   if (!list.is_last && op.limit == 0) {
     reply.code = Code::too_large;
     reply.path = op.path;
@@ -153,27 +160,40 @@ std::vector<NamedPath> paths_of(const Operation& op) {
                           }},
                txn_op);
   };
-  std::visit(
-      Overloaded{[&](const Create& o) {
-                   paths.push_back({o.path, o.is_sequential});
-                 },
-                 [&](const Txn& o) {
-                   for (const auto& compare : o.compare) {
-                     if (!compare.fence) paths.push_back({compare.path, false});
-                   }
-                   for (const auto& txn_op : o.then) of_txn_op(txn_op);
-                   for (const auto& txn_op : o.otherwise) of_txn_op(txn_op);
-                 },
-                 [](const OpenSession&) {}, [](const CloseSession&) {}, [](const Keepalive&) {},
-                 [](const GetChanges&) {}, [](const GetSession&) {}, [](const ListSessions&) {},
-                 [](const RecipeStep&) {}, [](const RecipeQuery&) {}, [](const GetStatus&) {},
-                 [](const GetCluster&) {}, [](const PrepareBackup&) {}, [](const RepairMember&) {},
-                 [](const AddMember&) {}, [](const ChangeMember&) {}, [](const RemoveMember&) {},
-                 [](const TransferLeader&) {},
-                 [&](const auto& o) {
-                   paths.push_back({o.path, false});
-                 }},
-      op);
+  std::visit(Overloaded{[&](const Create& o) {
+                          paths.push_back({o.path, o.is_sequential});
+                        },
+                        [&](const Txn& o) {
+                          for (const auto& compare : o.compare) {
+                            if (!compare.fence) paths.push_back({compare.path, false});
+                          }
+                          for (const auto& txn_op : o.then) of_txn_op(txn_op);
+                          for (const auto& txn_op : o.otherwise) of_txn_op(txn_op);
+                        },
+                        [&](const ImportNodes& o) {
+                          paths.push_back({o.path, false});
+                          for (const auto& node : o.nodes) paths.push_back({node.path, false});
+                        },
+                        [](const OpenSession&) {},
+                        [](const CloseSession&) {},
+                        [](const Keepalive&) {},
+                        [](const GetChanges&) {},
+                        [](const GetSession&) {},
+                        [](const ListSessions&) {},
+                        [](const RecipeStep&) {},
+                        [](const RecipeQuery&) {},
+                        [](const GetStatus&) {},
+                        [](const GetCluster&) {},
+                        [](const PrepareBackup&) {},
+                        [](const RepairMember&) {},
+                        [](const AddMember&) {},
+                        [](const ChangeMember&) {},
+                        [](const RemoveMember&) {},
+                        [](const TransferLeader&) {},
+                        [&](const auto& o) {
+                          paths.push_back({o.path, false});
+                        }},
+             op);
   return paths;
 }
 

@@ -20,6 +20,7 @@
 #include "watch/filter.hpp"
 #include "znode/acl.hpp"
 #include "znode/change.hpp"
+#include "znode/restored.hpp"
 #include "znode/stat.hpp"
 
 namespace coord::core {
@@ -108,6 +109,36 @@ struct SetQuota {
   std::optional<std::uint64_t> bytes_max;
   friend bool operator==(const SetQuota&, const SetQuota&) = default;
 };
+// ---- imports, by an operator: a subtree that is brought from another service is written by
+// nobody else from BeginImport to FinishImport. A node under /.coord/imports says so.
+
+// Closes a subtree. Again for the same subtree and source: fine, it goes on.
+struct BeginImport {
+  std::string path;
+  std::string source;  // Where it comes from, in words; at most kImportSourceMax bytes.
+  friend bool operator==(const BeginImport&, const BeginImport&) = default;
+};
+inline constexpr std::size_t kImportSourceMax = 1024;
+// One node: what it was elsewhere, or that it is not there any more.
+struct ImportedNode {
+  std::string path;
+  bool is_deleted = false;  // Then nothing else counts; one that is not here is fine.
+  Blob value;
+  znode::Restored as;
+  friend bool operator==(const ImportedNode&, const ImportedNode&) = default;
+};
+// All or nothing, in their order: parents first, deleted children first. not_found when the subtree
+// `path` is not closed for an import.
+struct ImportNodes {
+  std::string path;
+  std::vector<ImportedNode> nodes;
+  friend bool operator==(const ImportNodes&, const ImportNodes&) = default;
+};
+struct FinishImport {
+  std::string path;
+  friend bool operator==(const FinishImport&, const FinishImport&) = default;
+};
+
 // Inside a transaction only.
 struct TxnGet {
   std::string path;
@@ -203,6 +234,7 @@ struct Walk {
   std::string after;      // The last path of the page before.
   std::size_t limit = 0;  // 0: all, or too_large beyond kWalkNodesMax.
   bool with_values = false;
+  bool with_acls = false;
   bool with_system = false;
 };
 inline constexpr std::size_t kWalkNodesMax = 100'000;
@@ -280,11 +312,12 @@ struct RepairMember {
 using MembershipOp =
     std::variant<AddMember, ChangeMember, RemoveMember, TransferLeader, RepairMember>;
 
-using Operation = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession,
-                               CloseSession, RecipeStep, Keepalive, Get, GetChildren, Walk,
-                               GetHistory, GetChanges, GetAcl, GetQuota, GetSession, ListSessions,
-                               RecipeQuery, GetStatus, GetCluster, PrepareBackup, AddMember,
-                               ChangeMember, RemoveMember, TransferLeader, RepairMember>;
+using Operation =
+    std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Txn, OpenSession, CloseSession,
+                 RecipeStep, Keepalive, Get, GetChildren, Walk, GetHistory, GetChanges, GetAcl,
+                 GetQuota, GetSession, ListSessions, RecipeQuery, GetStatus, GetCluster,
+                 PrepareBackup, AddMember, ChangeMember, RemoveMember, TransferLeader, RepairMember,
+                 BeginImport, ImportNodes, FinishImport>;
 
 struct SessionCredential {
   SessionId id;
@@ -333,6 +366,7 @@ struct ChildList {
 struct WalkEntry {
   std::string path;
   NodeValue node;
+  znode::Acl acl;  // Empty when it was not asked for, or may not be read.
 };
 struct WalkList {
   std::vector<WalkEntry> nodes;

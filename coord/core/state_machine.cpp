@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <type_traits>
 #include <utility>
 
 #include "coord/base/check.hpp"
@@ -147,11 +148,17 @@ void StateMachine::run(Zxid zxid, const Command& command, Applied& applied) {
   if (!holds_fences(command, outcome)) return;
   const auto mutate = [&](const auto& op) {
     if (!is_admitted(command, outcome)) return;
-    tree_.begin({zxid, service_ms_, command.wall_ms, command.session});
+    using Op = std::decay_t<decltype(op)>;
+    constexpr bool is_mark = std::is_same_v<Op, BeginImport> || std::is_same_v<Op, FinishImport>;
+    znode::Stamp stamp{zxid, service_ms_, command.wall_ms, command.session};
+    stamp.is_service = is_mark;
+    stamp.is_import = std::is_same_v<Op, ImportNodes>;
+    tree_.begin(stamp);
     outcome = perform(command, op);
     outcome.revision = zxid;
     if (outcome.code == Code::ok) {
       applied.batch = commit_tree(zxid, command.wall_ms);
+      if constexpr (is_mark) refresh_closed();
     } else {
       tree_.rollback();
     }
@@ -324,6 +331,7 @@ std::string StateMachine::load(Table table, std::string_view key, std::string_vi
 
 std::string StateMachine::load_done(const CheckpointMark& mark) {
   if (auto error = tree_.load_done(); !error.empty()) return error;
+  refresh_closed();
   load_deadlines();
   applied_ = zxid_of(mark.applied);
   applied_term_ = mark.applied_term;

@@ -122,6 +122,12 @@ class StateMachine {
   Outcome perform(const Command& command, const SetAcl& op);
   Outcome perform(const Command& command, const SetQuota& op);
   Outcome perform(const Command& command, const Txn& op);
+  Outcome perform(const Command& command, const BeginImport& op);
+  Outcome perform(const Command& command, const ImportNodes& op);
+  Outcome perform(const Command& command, const FinishImport& op);
+  // The node that says that a subtree is closed, or empty.
+  [[nodiscard]] std::string import_into(std::string_view path) const;
+  void refresh_closed();
   [[nodiscard]] bool holds(const Command& command, const Compare& compare, Outcome& refusal) const;
   TxnOpResult perform_op(const Command& command, const TxnOp& op, std::string& detail);
   [[nodiscard]] std::string refusal_to_open(Code code) const;

@@ -42,6 +42,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   }
   coord::core::SetQuota quota;
   (void)coord::api::parse_quota(input, quota);
+  coord::core::ImportNodes import;
+  (void)coord::api::parse_import(input, options, import);
 
   const auto half = input.substr(0, size / 2);
   const auto rest = input.substr(size / 2);

@@ -298,6 +298,65 @@ class Model {
     return Code::ok;
   }
 
+  Code restore(const std::string& path, const Blob& value, const Restored& as) {
+    if (is_system(path)) return Code::forbidden;
+    if (value.size() > kLimits.value_bytes_max) return Code::too_large;
+    if (as.mode == Mode::ephemeral || (as.mode == Mode::ttl) != (as.ttl_ms > 0)) {
+      return Code::bad_request;
+    }
+    const std::string parent(path == "/" ? "/" : parent_of(path));
+    const bool is_there = has(path);
+    if (!has(parent)) return Code::no_node;
+    if (is_there && nodes[path].stat.mode == Mode::ephemeral) return Code::node_exists;
+    if (!is_there && nodes[parent].stat.mode == Mode::ephemeral) {
+      return Code::no_children_for_ephemerals;
+    }
+    const auto before = is_there ? nodes[path].value.size() : 0;
+    const auto more = value.size() > before ? value.size() - before : 0;
+    if (breaks_quota(is_there ? path : parent, is_there ? 0 : 1, number(more))) return Code::quota;
+    if (!is_there) {
+      const auto counted = nodes[parent].created;
+      add(path, {});
+      auto& above = nodes[parent];
+      above.created = std::max<std::uint64_t>(counted, above.stat.num_children);
+      recount(above);
+    }
+    auto& node = nodes[path];
+    const bool is_born = !is_there || node.stat.ctime_ms != as.ctime_ms;
+    const bool is_set = is_born || node.stat.mtime_ms != as.mtime_ms ||
+                        node.stat.version != as.version || node.value != value ||
+                        !node.content_type.empty();
+    const bool is_guarded = node.acl != as.acl || node.stat.aversion != as.aversion;
+    const auto created = std::max<std::uint64_t>(as.created, node.stat.num_children);
+    if (!is_set && !is_guarded && created == node.created && node.stat.mode == as.mode &&
+        node.stat.ttl_ms == as.ttl_ms) {
+      return Code::ok;
+    }
+    if (is_born) node.stat.czxid = stamp.zxid;
+    if (is_set) node.stat.mzxid = stamp.zxid;
+    node.created = created;
+    if (is_born || created == 0) node.stat.pzxid = node.stat.czxid;
+    node.value = value;
+    node.content_type.clear();
+    node.acl = as.acl;
+    auto& stat = node.stat;
+    stat.data_length = static_cast<std::uint32_t>(value.size());
+    stat.ctime_ms = as.ctime_ms;
+    stat.mtime_ms = as.mtime_ms;
+    stat.version = as.version;
+    stat.aversion = as.aversion;
+    stat.mode = as.mode;
+    stat.ttl_ms = as.ttl_ms;
+    node.touched_ms = stamp.service_ms;
+    recount(node);
+    if (is_there && is_set) changes.emplace_back(ChangeKind::changed, path);
+    if (is_there && is_guarded) changes.emplace_back(ChangeKind::acl, path);
+    return Code::ok;
+  }
+  static void recount(ModelNode& node) {
+    node.stat.cversion = static_cast<std::int32_t>(2 * node.created - node.stat.num_children);
+  }
+
   std::size_t erase_ephemerals(SessionId session) {
     std::vector<std::string> paths;
     for (const auto& [path, node] : nodes) {
@@ -449,7 +508,7 @@ void run_op(const Op& op, Tree& tree, Model& model) {
   const auto& who = who_of(op.who % 7 < 4 ? 0 : op.who);
   const auto guard = guard_of(op.guard, model, path);
   const auto present = [&] { return model.has(path) ? model.nodes[path].stat : Stat{}; };
-  switch (op.kind % 10) {
+  switch (op.kind % 12) {
     case 0:
     case 1:
     case 2: {
@@ -507,6 +566,25 @@ void run_op(const Op& op, Tree& tree, Model& model) {
     case 8: {
       const SessionId session(1 + op.value % 3);
       RC_ASSERT(tree.erase_ephemerals(session) == model.erase_ephemerals(session));
+      return;
+    }
+    case 9:
+    case 10: {
+      Restored as;
+      as.mode = static_cast<Mode>(op.mode % 4);
+      as.ttl_ms = as.mode == Mode::ttl ? 1 + op.value % 60 : 0;
+      as.acl = acl_of(op.acl);
+      as.version = static_cast<std::int32_t>(op.who % 2);
+      as.aversion = static_cast<std::int32_t>(op.who / 2 % 2);
+      as.created = op.guard % 3;
+      as.ctime_ms = op.guard / 3 % 2;
+      as.mtime_ms = op.guard / 6 % 2;
+      const auto want = model.restore(path, value, as);
+      const auto got = tree.restore(path, value, as);
+      RC_ASSERT(static_cast<int>(got.code) == static_cast<int>(want));
+      if (got.code == Code::ok || got.code == Code::node_exists) {
+        RC_ASSERT((got.stat == model.nodes[path].stat));
+      }
       return;
     }
     default:

@@ -478,6 +478,9 @@ void Model::run(const core::Command& command, ModelEntry& entry) {
           },
           [](const core::Bootstrap&) {}, [](const core::SetMember&) {},
           [&](const core::SetQuota&) { COORD_CHECK(false, "no client sets quotas"); },
+          [&](const core::BeginImport&) { COORD_CHECK(false, "nobody imports"); },
+          [&](const core::ImportNodes&) { COORD_CHECK(false, "nobody imports"); },
+          [&](const core::FinishImport&) { COORD_CHECK(false, "nobody imports"); },
           [](const core::RecipeStep&) { COORD_CHECK(false, "no client takes part in a recipe"); },
           [](const core::RecipesDue&) { COORD_CHECK(false, "no recipe has anything due"); },
           [&](const auto& op) {

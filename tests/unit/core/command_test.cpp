@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include "commands.hpp"
+#include "coord/recipes/counter.hpp"
 
 namespace coord::core {
 namespace {
@@ -45,6 +46,19 @@ std::vector<WriteOp> every_operation() {
                  {MemberId(2), UINT64_MAX, "", "", "", MemberId(1), true}},
                 {{MemberId(1)}, {}, {MemberId(2)}, {}}},
       SetMember{{MemberId(4), 9, "d:1", "d:2", "", MemberId(2), false}},
+      RecipeStep{recipes::Kind::counter, encode(recipes::counter::Add{"hits", -4}),
+                 OwnSession{9'000, "own", "10.0.0.1:5", {}}},
+      RecipesDue{{"/.coord/queues/q", "/.coord/barriers/b"}},
+      BeginImport{"/a", "zk:2181/a"},
+      ImportNodes{
+          "/a",
+          {{"/a",
+            false,
+            Blob("v"),
+            {znode::Mode::ttl, 9, {{31, "digest", "a:b"}}, -1, 7, 1U << 30U, -5, 1LL << 50}},
+           {"/a/b", false, Blob(), {}},
+           {"/a/c", true, Blob(), {}}}},
+      FinishImport{"/a"},
   };
 }
 

@@ -131,6 +131,27 @@ class CommandSource {
     for (auto n = prng_.below(3); n > 0; --n) txn.otherwise.push_back(txn_op(zxid));
     return txn;
   }
+  ImportNodes import() {
+    ImportNodes op;
+    op.path = path();
+    for (auto n = prng_.below(4); n > 0; --n) {
+      auto& node = op.nodes.emplace_back();
+      node.path = prng_.chance(1, 2) ? op.path : path();
+      node.is_deleted = prng_.chance(1, 4);
+      if (node.is_deleted) continue;
+      node.value = value();
+      node.as.mode = mode();
+      node.as.ttl_ms = ttl();
+      if (node.as.ttl_ms > 0) node.as.mode = znode::Mode::ttl;
+      node.as.acl = acl();
+      node.as.version = static_cast<std::int32_t>(prng_.below(9));
+      node.as.aversion = static_cast<std::int32_t>(prng_.below(3));
+      node.as.created = prng_.below(5);
+      node.as.ctime_ms = static_cast<std::int64_t>(prng_.below(3));
+      node.as.mtime_ms = static_cast<std::int64_t>(prng_.below(3));
+    }
+    return op;
+  }
   MemberRecord member() {
     MemberRecord record;
     record.id = MemberId(prng_.below(5));
@@ -141,7 +162,7 @@ class CommandSource {
     return record;
   }
   WriteOp op(const std::vector<SessionId>& sessions, std::uint64_t zxid) {
-    switch (prng_.below(14)) {
+    switch (prng_.below(16)) {
       case 0:
         return create();
       case 1:
@@ -178,6 +199,11 @@ class CommandSource {
         for (auto n = prng_.below(4); n > 0; --n) op.paths.push_back(path());
         return op;
       }
+      case 14:
+        if (prng_.chance(1, 2)) return BeginImport{path(), "elsewhere"};
+        return FinishImport{path()};
+      case 15:
+        return import();
       case 12:
         if (prng_.chance(1, 4)) {
           return Bootstrap{"6b0c", {member(), member()}, {}};
