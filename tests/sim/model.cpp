@@ -510,6 +510,9 @@ void Model::run(const core::Command& command, ModelEntry& entry) {
                         },
                         [](const core::Bootstrap&) {}, [](const core::SetMember&) {},
                         [&](const core::SetQuota&) { COORD_CHECK(false, "no client sets quotas"); },
+                        [&](const core::AttachSession&) {
+                          COORD_CHECK(false, "no client attaches a session");
+                        },
                         [&](const core::BeginImport&) { COORD_CHECK(false, "nobody imports"); },
                         [&](const core::ImportNodes&) { COORD_CHECK(false, "nobody imports"); },
                         [&](const core::FinishImport&) { COORD_CHECK(false, "nobody imports"); },
