@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import subprocess
 import tempfile
 import threading
@@ -10,7 +9,7 @@ import unittest
 from pathlib import Path
 
 from cluster import Cluster
-from harness import COORDCTL, ROOT, MemberTest, Stream, ctl, wait_until
+from harness import COORDCTL, MemberTest, Stream, ctl, wait_until
 
 SCHEMA = {"type": "object", "required": ["port"],
           "properties": {"port": {"type": "integer", "minimum": 1},
@@ -386,24 +385,6 @@ class CommandLine(ConfigTest):
             self.assertEqual(json.loads(copy.read_text())["ports"], [9])
             self.assertEqual(sorted(os.listdir(directory)),
                              ["app.conf", "app.in", "app.json", "log"])
-
-
-class Page(MemberTest):
-    """docs/config.md, as it stands."""
-
-    def test_every_command_of_the_page_runs(self):
-        text = (ROOT / "docs/config.md").read_text()
-        blocks = re.findall(r"^```sh\n(.*?)^```", text, re.M | re.S)
-        self.assertGreater(len(blocks), 4)
-        script = "".join(blocks).replace("localhost:7070", f"localhost:{self.member.port}")
-        script = re.sub(r"\bcurl ", "curl -sSf ", script)
-        with tempfile.TemporaryDirectory() as own:
-            environment = {**os.environ, "PATH": f"{COORDCTL.parent}:{os.environ['PATH']}",
-                           "COORD_ENDPOINT": self.member.url, "HOME": own, "VISUAL": ""}
-            done = subprocess.run(["bash", "-eu", "-o", "pipefail", "-x", "-c", script], text=True,
-                                  capture_output=True, timeout=120, env=environment, cwd=own,
-                                  stdin=subprocess.DEVNULL)
-            self.assertEqual(done.returncode, 0, f"{done.stdout}\n{done.stderr}")
 
 
 class ThreeMembers(unittest.TestCase):

@@ -38,23 +38,32 @@ TEST(ConfigCheck, SaysWhatDoesNotFitAndWhere) {
 
 TEST(ConfigCheck, UnusableSchemasAreRefused) {
   const char* unusable[] = {
-      "", "[]", "7", R"({"type":7})", R"({"$ref":"#"})", R"({"$ref":"#/nowhere"})",
-      R"({"$ref":"http://example.org/x"})", R"({"$ref":7})", R"({"pattern":"("})",
-      R"({"pattern":"(?=x)"})", R"({"properties":[]})", R"({"allOf":[]})",
+      "",
+      "[]",
+      "7",
+      R"({"type":7})",
+      R"({"$ref":"#"})",
+      R"({"$ref":"#/nowhere"})",
+      R"({"$ref":"http://example.org/x"})",
+      R"({"$ref":7})",
+      R"({"pattern":"("})",
+      R"j({"pattern":"(?=x)"})j",
+      R"({"properties":[]})",
+      R"({"allOf":[]})",
       R"({"allOf":[{"$ref":"#/definitions/a"}],"definitions":{"a":{"not":{"$ref":"#"}}}})",
       R"({"patternProperties":{"(a+)+$":{}}})",
       R"({"definitions":{"a":{"$ref":"#/definitions/b"},"b":{"$ref":"#/definitions/a"}}})",
   };
-for (const auto* schema : unusable) EXPECT_FALSE(schema_error(schema).empty()) << schema;
-const char* usable[] = {
-    "{}",
-    "true",
-    R"({"properties":{"next":{"$ref":"#"}}})",
-    R"({"pattern":"^[a-z]+(-[a-z]+)*$"})",
-    R"({"patternProperties":{"^x-[a-z]+$":{}}})",
-    R"({"definitions":{"a":{"type":"string"}},"items":{"$ref":"#/definitions/a"}})",
-};
-for (const auto* schema : usable) EXPECT_EQ(schema_error(schema), "") << schema;
+  for (const auto* schema : unusable) EXPECT_FALSE(schema_error(schema).empty()) << schema;
+  const char* usable[] = {
+      "{}",
+      "true",
+      R"({"properties":{"next":{"$ref":"#"}}})",
+      R"({"pattern":"^[a-z]+(-[a-z]+)*$"})",
+      R"({"patternProperties":{"^x-[a-z]+$":{}}})",
+      R"({"definitions":{"a":{"type":"string"}},"items":{"$ref":"#/definitions/a"}})",
+  };
+  for (const auto* schema : usable) EXPECT_EQ(schema_error(schema), "") << schema;
 }
 
 // Two references on each level: 2^n looks at a value that is n deep.

@@ -52,8 +52,10 @@ TEST(ConfigDiff, EveryScriptLeadsFromOneTextToTheOther) {
   for (int round = 0; round < 300; ++round) {
     std::string from;
     std::string to;
-    for (auto left = draw(12); left > 0; --left) from += std::string(1, 'a' + draw(4)) + "\n";
-    for (auto left = draw(12); left > 0; --left) to += std::string(1, 'a' + draw(4)) + "\n";
+    for (auto left = draw(12); left > 0; --left)
+      from += std::string(1, static_cast<char>('a' + draw(4))) + "\n";
+    for (auto left = draw(12); left > 0; --left)
+      to += std::string(1, static_cast<char>('a' + draw(4))) + "\n";
     std::string old_side;
     std::string new_side;
     auto text = std::string_view(from == to ? "" : unified_diff(from, to, {"x", "y"}));

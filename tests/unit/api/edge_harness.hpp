@@ -66,7 +66,7 @@ class EdgeTest : public ::testing::Test {
  protected:
   void serve(HttpOptions options = {}) {
     edge_ = std::make_unique<Edge>(gateway_, std::move(options));
-    auto port = edge_->listen("127.0.0.1", 0);
+    auto port = edge_->sockets().listen("127.0.0.1", 0);
     ASSERT_TRUE(port) << port.error().message;
     port_ = port.value();
   }
@@ -75,12 +75,12 @@ class EdgeTest : public ::testing::Test {
   bool run_until(Client& client, Condition condition) {
     const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
     while (std::chrono::steady_clock::now() < deadline) {
-      edge_->poll();
+      edge_->sockets().poll();
       gateway_.pump();
-      edge_->tick();
+      edge_->sockets().tick();
       if (reads_) client.receive();
       if (condition()) return true;
-      pollfd ready[] = {{edge_->descriptor(), POLLIN, 0}, {client.fd(), POLLIN, 0}};
+      pollfd ready[] = {{edge_->sockets().descriptor(), POLLIN, 0}, {client.fd(), POLLIN, 0}};
       ::poll(ready, 2, 2);
     }
     return false;

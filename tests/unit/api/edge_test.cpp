@@ -32,54 +32,6 @@ std::size_t count_of(std::string_view text, std::string_view part) {
   return count;
 }
 
-class EdgeTest : public ::testing::Test {
- protected:
-  void serve(HttpOptions options = {}) {
-    edge_ = std::make_unique<Edge>(gateway_, std::move(options));
-    auto port = edge_->sockets().listen("127.0.0.1", 0);
-    ASSERT_TRUE(port) << port.error().message;
-    port_ = port.value();
-  }
-  // Turns the wheel until the condition holds. False after ten seconds.
-  template <class Condition>
-  bool run_until(Client& client, Condition condition) {
-    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
-    while (std::chrono::steady_clock::now() < deadline) {
-      edge_->sockets().poll();
-      gateway_.pump();
-      edge_->sockets().tick();
-      if (reads_) client.receive();
-      if (condition()) return true;
-      pollfd ready[] = {{edge_->sockets().descriptor(), POLLIN, 0}, {client.fd(), POLLIN, 0}};
-      ::poll(ready, 2, 2);
-    }
-    return false;
-  }
-  bool run_until_received(Client& client, std::string_view part) {
-    return run_until(client, [&] { return client.received.find(part) != std::string::npos; });
-  }
-  bool run_until_closed(Client& client) {
-    return run_until(client, [&] { return client.is_closed; });
-  }
-  // One whole exchange on a connection of its own.
-  std::string ask(std::string_view request) {
-    Client client(port_);
-    client.send(request);
-    client.send_end();
-    EXPECT_TRUE(run_until_closed(client)) << request;
-    return client.received;
-  }
-  void put(const std::string& path, std::string_view value, std::string type = "") {
-    gateway_.nodes[path] = {Blob(value), std::move(type), {}};
-    gateway_.nodes[path].stat.mzxid = gateway_.revision;
-  }
-
-  FakeGateway gateway_;
-  std::unique_ptr<Edge> edge_;
-  std::uint16_t port_ = 0;
-  bool reads_ = true;
-};
-
 TEST_F(EdgeTest, PutsAndGetsAValueRaw) {
   serve();
   const auto created =

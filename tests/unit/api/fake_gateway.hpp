@@ -156,6 +156,7 @@ class FakeGateway final : public Gateway {
   bool is_held = false;  // Requests stay without an answer.
   int resumed = 0;
   int touched = 0;
+  SessionId touched_session;
   ConnectionId applied_watcher;
   std::int64_t session_ttl_ms = 10'000;
   // Answers of recipes; without them not_ready.

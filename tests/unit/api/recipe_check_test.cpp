@@ -81,14 +81,14 @@ class RecipeCheckTest : public EdgeTest {
   int asked_ = 0;
 };
 
-std::string put(std::string_view body, std::string_view header = {}) {
+std::string put_request(std::string_view body, std::string_view header = {}) {
   return "PUT /v1/config/app HTTP/1.1\r\nConnection: close\r\n" + std::string(header) +
          "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + std::string(body);
 }
 
 TEST_F(RecipeCheckTest, WhatFitsIsProposedWithTheSchemaThatPassedIt) {
   serve();
-  const auto got = ask(put(R"({"port":1})"));
+  const auto got = ask(put_request(R"({"port":1})"));
   EXPECT_TRUE(got.starts_with("HTTP/1.1 201 Created")) << got;
   ASSERT_EQ(steps_.size(), 1U);
   EXPECT_EQ(steps_[0].schema, Zxid(5));
@@ -97,7 +97,7 @@ TEST_F(RecipeCheckTest, WhatFitsIsProposedWithTheSchemaThatPassedIt) {
 
 TEST_F(RecipeCheckTest, WhatDoesNotFitIsRefusedWithoutALogEntry) {
   serve();
-  const auto got = ask(put(R"({"port":0})"));
+  const auto got = ask(put_request(R"({"port":0})"));
   EXPECT_TRUE(got.starts_with("HTTP/1.1 422 ")) << got;
   EXPECT_NE(got.find("\"code\":\"schema-refused\""), std::string::npos) << got;
   EXPECT_NE(got.find("\"path\":\"/port\""), std::string::npos) << got;
@@ -106,7 +106,7 @@ TEST_F(RecipeCheckTest, WhatDoesNotFitIsRefusedWithoutALogEntry) {
 
 TEST_F(RecipeCheckTest, WithAKeyARefusalIsProposedToBeRemembered) {
   serve();
-  const auto got = ask(put(R"({"port":0})", "Idempotency-Key: k\r\n"));
+  const auto got = ask(put_request(R"({"port":0})", "Idempotency-Key: k\r\n"));
   EXPECT_TRUE(got.starts_with("HTTP/1.1 422 ")) << got;
   EXPECT_NE(got.find("\"path\":\"/port\""), std::string::npos) << got;
   ASSERT_EQ(steps_.size(), 1U);
@@ -116,7 +116,7 @@ TEST_F(RecipeCheckTest, WithAKeyARefusalIsProposedToBeRemembered) {
 TEST_F(RecipeCheckTest, ASchemaThatChangedMeanwhileIsCheckedAgain) {
   old_answers_ = 2;
   serve();
-  const auto got = ask(put("{}", "Idempotency-Key: k\r\n"));
+  const auto got = ask(put_request("{}", "Idempotency-Key: k\r\n"));
   EXPECT_TRUE(got.starts_with("HTTP/1.1 201 Created")) << got;
   EXPECT_EQ(asked_, 3);
   EXPECT_EQ(keys_, (std::vector<std::string>{"k", "k#2", "k#3"}));

@@ -225,8 +225,6 @@ TEST(Config, APercentageIsStableGrowsAndNeedsAnInstance) {
   EXPECT_FALSE(matches({{}, 100}, "app", nobody));
   EXPECT_FALSE(matches({{{"zone", "eu"}}, 100}, "app", {{{"zone", "us"}}, "host-1"}));
   EXPECT_TRUE(matches({{{"zone", "eu"}}, 100}, "app", {{{"zone", "eu"}}, "host-1"}));
-  // Pinned: it is the same for ever.
-  EXPECT_TRUE(matches({{}, 7}, "app", {{}, "host-1"}) == matches({{}, 7}, "app", {{}, "host-1"}));
 }
 
 TEST(Config, PromotionMakesAReleaseOfTheGrayValue) {

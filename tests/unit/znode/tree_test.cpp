@@ -128,7 +128,9 @@ TEST(Tree, creations_are_refused_with_the_code_that_names_why) {
   };
   const std::vector<Case> cases = {
       {"the root", "/", {}, "", Code::bad_request},
-      {"a malformed path", "/a//b", {}, "", Code::bad_request},
+      {"a malformed path", "/a/..", {}, "", Code::bad_request},
+      // As ZooKeeper does: the parent is looked up first.
+      {"a malformed path below no node", "/a//b", {}, "", Code::no_node},
       {"a slash at the end of a plain name", "/a/", {}, "", Code::bad_request},
       {"there already", "/a", {}, "", Code::node_exists},
       {"no parent", "/x/y", {}, "", Code::no_node},
