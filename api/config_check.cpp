@@ -1,3 +1,6 @@
+// The library aborts on what it does not like, unless it may throw.
+#define VALIJSON_USE_EXCEPTIONS 1
+
 #include "api/config_check.hpp"
 
 #include <fmt/format.h>

@@ -503,7 +503,8 @@ Outcome<void> clients(const Context& context, const std::string& name) {
       {{"INSTANCE"}, {"RELEASE", true}, {"GRAY"}, {"SEEN"}, {"MEMBER"}, {"ADDRESS"}, {"LABELS"}});
   for (const Json& one : all) {
     std::string labels;
-    for (const auto& [label, value] : one.value("labels", Json::object()).items()) {
+    const Json labels_of = one.value("labels", Json::object());
+    for (const auto& [label, value] : labels_of.items()) {
       labels += fmt::format("{}{}={}", labels.empty() ? "" : ",", label,
                             value.is_string() ? escaped(value.get<std::string>()) : "");
     }

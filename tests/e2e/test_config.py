@@ -283,9 +283,9 @@ class Push(ConfigTest):
         self.member.put(self.path + "/gray?label.zone=eu", b"g")
         self.member.put(self.path + "/schema", b"{}")
         self.assertEqual(got, [])
-        self.publish(b"v2")
+        self.publish(b'"v2"')
         wait_until(lambda: got, what="the poll's answer")
-        self.assertEqual((got[0].status, got[0].text), (200, "v2"))
+        self.assertEqual((got[0].status, got[0].text), (200, '"v2"'))
 
     def test_long_polls_by_etag_by_revision_and_of_what_is_missing(self):
         start = self.member.get("/v1/config/none")

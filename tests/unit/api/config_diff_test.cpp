@@ -58,9 +58,8 @@ TEST(ConfigDiff, EveryScriptLeadsFromOneTextToTheOther) {
       to += std::string(1, static_cast<char>('a' + draw(4))) + "\n";
     std::string old_side;
     std::string new_side;
-    auto text = std::string_view(from == to ? "" : unified_diff(from, to, {"x", "y"}));
-    const auto kept = std::string(text);
-    text = kept;
+    const auto kept = from == to ? std::string() : unified_diff(from, to, {"x", "y"});
+    std::string_view text = kept;
     // All lines are near each other: when anything differs, one or few hunks hold what changed.
     std::size_t removed = 0;
     std::size_t added = 0;

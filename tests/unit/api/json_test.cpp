@@ -166,10 +166,12 @@ TEST(OpenApi, DescribesExactlyTheRoutesThatExist) {
     const auto& operation = document["paths"][std::string(route.path)][method];
     EXPECT_FALSE(operation["summary"].get<std::string>().empty()) << route.path;
     wanted += route.method == Method::get ? 2 : 1;
-    for (const auto name : parameters_of(route)) {
+    for (const auto known : parameters_of(route)) {
+      auto name = std::string(known);
+      if (name.ends_with('.')) name += "KEY";  // Any name that begins so.
       bool is_described = false;
       for (const auto& parameter : operation["parameters"]) {
-        if (parameter["in"] == "query" && parameter["name"] == std::string(name)) {
+        if (parameter["in"] == "query" && parameter["name"] == name) {
           is_described = !parameter["description"].get<std::string>().empty();
         }
       }
