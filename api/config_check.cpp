@@ -1,5 +1,7 @@
 // The library aborts on what it does not like, unless it may throw.
 #define VALIJSON_USE_EXCEPTIONS 1
+// The library brings std::regex, which g++ 12 warns about when the sanitizers are on.
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
 
 #include "api/config_check.hpp"
 

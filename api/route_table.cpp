@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <limits>
 
 #include "api/recipe_route.hpp"
 
@@ -166,13 +167,23 @@ RouteMatch match_route(Method method, std::string_view path) {
   RouteMatch match;
   const Method wanted = method == Method::head ? Method::get : method;
   if (!path.starts_with('/')) return match;
+  // Where "/v1/queues/{name}/take" and "/v1/queues/{name}/{item}" both fit, the words win over the
+  // names, whatever the method.
+  std::ptrdiff_t fewest = std::numeric_limits<std::ptrdiff_t>::max();
   for (const auto& route : route_table()) {
-    if (!fits(route.path, path, match)) continue;
+    RouteMatch one;
+    if (!fits(route.path, path, one)) continue;
+    const auto names = std::count(route.path.begin(), route.path.end(), '{');
+    if (names > fewest) continue;
+    if (names < fewest) match = RouteMatch();
+    fewest = names;
     if (route.method == wanted) {
       match.route = &route;
+      match.arguments = one.arguments;
       match.allow.clear();
-      return match;
+      if (route.recipe == nullptr) return match;  // Only recipes' routes overlap.
     }
+    if (match.route != nullptr) continue;
     if (!match.allow.empty()) match.allow += ", ";
     match.allow += word_of(route.method);
     if (route.method == Method::get) match.allow += ", HEAD";

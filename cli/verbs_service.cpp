@@ -167,12 +167,19 @@ Action define_register(CLI::App& app) {
                  "where it is; as the server sees this host if left out");
   app.add_option("--port", args->port, "where it listens")->check(CLI::Range(1U, 65'535U));
   app.add_option("--weight", args->weight, "its share of the load, 1 if left out");
-  app.add_option("--tag", args->tags, "a tag; repeatable")->take_all()->expected(1);
-  app.add_option("--meta", args->meta, "KEY=VALUE; repeatable")->take_all()->expected(1);
+  app.add_option("--tag", args->tags, "a tag; repeatable")
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
+  app.add_option("--meta", args->meta, "KEY=VALUE; repeatable")
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
   app.add_option("--check", args->checks,
                  "http=URL or tcp=HOST:PORT, run by the cluster; repeatable")
       ->take_all()
-      ->expected(1);
+      ->expected(1)
+      ->allow_extra_args(false);
   add_duration(app, "--check-interval", args->check_interval_ms, "how often the checks run");
   add_duration(app, "--ttl", args->ttl_ms, "it is gone so long after its last sign of life (15s)");
   app.add_flag("--takeover", args->takes_over, "even if another session has registered it");
@@ -193,8 +200,14 @@ struct FilterArgs {
 
 void add_filter(CLI::App& app, FilterArgs& args) {
   app.add_flag("--healthy", args.is_healthy, "only those that can be used");
-  app.add_option("--tag", args.tags, "only with this tag; repeatable")->take_all()->expected(1);
-  app.add_option("--meta", args.meta, "only with KEY=VALUE; repeatable")->take_all()->expected(1);
+  app.add_option("--tag", args.tags, "only with this tag; repeatable")
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
+  app.add_option("--meta", args.meta, "only with KEY=VALUE; repeatable")
+      ->take_all()
+      ->expected(1)
+      ->allow_extra_args(false);
 }
 
 Outcome<void> apply_filter(const FilterArgs& args, Target& target) {
