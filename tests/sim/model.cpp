@@ -476,59 +476,57 @@ void Model::take_step(const core::Command& command, Outcome& outcome) {
 
 void Model::run(const core::Command& command, ModelEntry& entry) {
   auto& outcome = entry.outcome;
-  std::visit(Overloaded{[&](const core::OpenSession& op) {
-                          const SessionId id(zxid_.value());
-                          sessions_.emplace(id, Session{op.ttl_ms});
-                          lives_.emplace(id, std::pair(zxid_, Zxid()));
-                          outcome.result = core::SessionOpened{id, op.secret, op.ttl_ms};
-                        },
-                        [&](const core::CloseSession& op) {
-                          if (command.session != op.id) {
-                            outcome = refused(Code::forbidden);
-                          } else if (!end_session(op.id)) {
-                            outcome = refused(lives_.contains(op.id) ? Code::session_expired
-                                                                     : Code::not_found);
-                          }
-                        },
-                        [&](const core::ExpireSessions& op) {
-                          for (const auto id : op.sessions) {
-                            if (end_session(id)) entry.expired.push_back(id);
-                          }
-                        },
-                        [&](const core::Reap& op) {
-                          for (const auto& path : op.paths) {
-                            const auto at = nodes_.find(path);
-                            if (at == nodes_.end() || has_children(path)) continue;
-                            const auto& node = at->second;
-                            const bool is_container = node.stat.mode == znode::Mode::container;
-                            if (!is_container && node.stat.mode != znode::Mode::ttl) continue;
-                            if (is_container && node.created == 0) continue;
-                            const auto wait =
-                                is_container ? limits_.tree.container_grace_ms : node.stat.ttl_ms;
-                            if (node.touched_ms + wait <= service_ms_) erase(path);
-                          }
-                        },
-                        [](const core::Bootstrap&) {}, [](const core::SetMember&) {},
-                        [&](const core::SetQuota&) { COORD_CHECK(false, "no client sets quotas"); },
-                        [&](const core::AttachSession&) {
-                          COORD_CHECK(false, "no client attaches a session");
-                        },
-                        [&](const core::BeginImport&) { COORD_CHECK(false, "nobody imports"); },
-                        [&](const core::ImportNodes&) { COORD_CHECK(false, "nobody imports"); },
-                        [&](const core::FinishImport&) { COORD_CHECK(false, "nobody imports"); },
-                        [&](const core::RecipeStep&) { take_step(command, outcome); },
-                        [&](const core::RecipesDue&) {
-                          COORD_CHECK(locks_ != nullptr, "no recipe has anything due");
-                        },
-                        [&](const auto& op) {
-                          if (command.session && !sessions_.contains(command.session)) {
-                            outcome = refused(Code::session_expired);
-                            return;
-                          }
-                          outcome = perform(op);
-                          if (outcome.code != Code::ok) roll_back();
-                        }},
-             command.op);
+  std::visit(
+      Overloaded{
+          [&](const core::OpenSession& op) {
+            const SessionId id(zxid_.value());
+            sessions_.emplace(id, Session{op.ttl_ms});
+            lives_.emplace(id, std::pair(zxid_, Zxid()));
+            outcome.result = core::SessionOpened{id, op.secret, op.ttl_ms};
+          },
+          [&](const core::CloseSession& op) {
+            if (command.session != op.id) {
+              outcome = refused(Code::forbidden);
+            } else if (!end_session(op.id)) {
+              outcome = refused(lives_.contains(op.id) ? Code::session_expired : Code::not_found);
+            }
+          },
+          [&](const core::ExpireSessions& op) {
+            for (const auto id : op.sessions) {
+              if (end_session(id)) entry.expired.push_back(id);
+            }
+          },
+          [&](const core::Reap& op) {
+            for (const auto& path : op.paths) {
+              const auto at = nodes_.find(path);
+              if (at == nodes_.end() || has_children(path)) continue;
+              const auto& node = at->second;
+              const bool is_container = node.stat.mode == znode::Mode::container;
+              if (!is_container && node.stat.mode != znode::Mode::ttl) continue;
+              if (is_container && node.created == 0) continue;
+              const auto wait = is_container ? limits_.tree.container_grace_ms : node.stat.ttl_ms;
+              if (node.touched_ms + wait <= service_ms_) erase(path);
+            }
+          },
+          [](const core::Bootstrap&) {}, [](const core::SetMember&) {},
+          [&](const core::SetQuota&) { COORD_CHECK(false, "no client sets quotas"); },
+          [&](const core::AttachSession&) { COORD_CHECK(false, "no client attaches a session"); },
+          [&](const core::BeginImport&) { COORD_CHECK(false, "nobody imports"); },
+          [&](const core::ImportNodes&) { COORD_CHECK(false, "nobody imports"); },
+          [&](const core::FinishImport&) { COORD_CHECK(false, "nobody imports"); },
+          [&](const core::RecipeStep&) { take_step(command, outcome); },
+          [&](const core::RecipesDue&) {
+            COORD_CHECK(locks_ != nullptr, "no recipe has anything due");
+          },
+          [&](const auto& op) {
+            if (command.session && !sessions_.contains(command.session)) {
+              outcome = refused(Code::session_expired);
+              return;
+            }
+            outcome = perform(op);
+            if (outcome.code != Code::ok) roll_back();
+          }},
+      command.op);
 }
 
 const ModelEntry& Model::apply(const election::LogEntry& log_entry) {
