@@ -534,7 +534,10 @@ const ModelEntry& Model::apply(const election::LogEntry& log_entry) {
   COORD_CHECK(zxid_of(log_entry.index) == zxid_, "the model applies in order");
   auto& entry = entries_.emplace_back();
   entry.outcome.revision = zxid_;
-  if (log_entry.kind != election::EntryKind::command) return entry;
+  if (log_entry.kind != election::EntryKind::command) {
+    if (locks_ != nullptr) locks_->apply(log_entry);
+    return entry;
+  }
   entry.is_command = true;
   COORD_CHECK(core::decode(log_entry.payload, entry.command) == core::DecodeError::none,
               "a committed command decodes", log_entry.index);
