@@ -316,7 +316,7 @@ TEST(Queue, HoldsUnderAnySequence) {
       if (taken.item == 0) return;
       RC_ASSERT(alive.contains(taken.item));
       const auto before = held.find(taken.item);
-      RC_ASSERT(before == held.end() || before->second.until <= bench.now_ms);
+      RC_ASSERT((before == held.end() || before->second.until <= bench.now_ms));
       held[taken.item] = {taken.lease, bench.now_ms + lease_ms};
     };
     for (const auto dice : *rc::gen::container<std::vector<int>>(rc::gen::inRange(0, 100))) {

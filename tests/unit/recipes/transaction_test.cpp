@@ -176,7 +176,7 @@ TEST(Transaction, EveryParticipantLearnsTheSameOutcome) {
     std::optional<State> told;
     const auto look = [&](const Answer& answer) {
       const auto state = TransactionBench::shown(answer).state;
-      RC_ASSERT(!told || *told == state);
+      RC_ASSERT((!told || *told == state));
       if (state != State::preparing) told = state;
       if (state == State::committed) {
         RC_ASSERT(cast.size() == size);
