@@ -48,7 +48,8 @@ TEST(Jute, AReadPastTheEndFailsEverythingBehindIt) {
     ConnectRequest request;
     EXPECT_FALSE(decode(std::string_view(whole).substr(0, size), request) && size < 44) << size;
   }
-  JuteReader in("\0\0\0\5ab"s);
+  const auto bytes = "\0\0\0\5ab"s;
+  JuteReader in(bytes);
   EXPECT_EQ(in.text(), "");
   EXPECT_FALSE(in.ok());
   EXPECT_EQ(in.i64(), 0);
