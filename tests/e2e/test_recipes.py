@@ -442,7 +442,7 @@ class ThreeMembers(unittest.TestCase):
         def produce(worker):
             items = []
             for i in range(count // 2):
-                answer = worker.call("POST", "/v1/queues/work", f"{i}")
+                answer = worker.call("POST", "/v1/queues/tasks", f"{i}")
                 assert answer.status == 201, answer
                 items.append(answer.json["item"])
                 time.sleep(0.04)
@@ -455,7 +455,7 @@ class ThreeMembers(unittest.TestCase):
                     if len(done) == count:
                         return None
                 asked = time.monotonic()
-                answer = worker.call("POST", f"/v1/queues/work/take?lease={int(lease_s)}s&wait=1s")
+                answer = worker.call("POST", f"/v1/queues/tasks/take?lease={int(lease_s)}s&wait=1s")
                 if answer.status == 204:
                     continue
                 taken, got = answer.json, time.monotonic()
@@ -465,7 +465,7 @@ class ThreeMembers(unittest.TestCase):
                 if worker.random.random() < 0.8:
                     before = time.monotonic()
                     answer = worker.call(
-                        "DELETE", f"/v1/queues/work/{taken['item']}?lease={taken['lease']}")
+                        "DELETE", f"/v1/queues/tasks/{taken['item']}?lease={taken['lease']}")
                     released = min(released, before)
                     if answer.status == 204:
                         with lock:
@@ -481,7 +481,7 @@ class ThreeMembers(unittest.TestCase):
             held.sort()
             for (_, end), (start, _) in zip(held, held[1:]):
                 self.assertGreaterEqual(start, end - 0.001, f"item {item}: {held}")
-        state = self.cluster.leader().get("/v1/queues/work").json
+        state = self.cluster.leader().get("/v1/queues/tasks").json
         self.assertEqual((state["length"], state["dead"], state["bytes"]), (0, 0, 0))
 
     def test_all_proposers_learn_one_value_and_all_participants_one_outcome(self):
