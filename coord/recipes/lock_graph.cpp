@@ -209,7 +209,8 @@ Reduction::Reduction(const znode::Tree& tree, const std::vector<Waiter>& waiters
     auto& id = last[waiter.lock];
     id = std::max(id, waiter.id);
   }
-  for (const auto& [name, id] : last) {
+  for (const auto& [name, newest] : last) {
+    const std::string_view id = newest;
     const auto path = path_of(Kind::lock, name);
     auto& queue = queues_[name];
     queue.lock = lock_of(*tree.get(path));
