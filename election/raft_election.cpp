@@ -7,6 +7,11 @@
 #include "election/raft_impl.hpp"
 
 namespace coord::election {
+namespace {
+
+constexpr int kHastyCampaigns = 3;
+
+}  // namespace
 
 // Also a member that its latest configuration leaves out, as long as that may not be committed: its
 // log may be the longest, and the others need it to elect a leader at all (section 4.2.2: "a server
@@ -143,6 +148,13 @@ void Raft::Impl::campaign(bool is_transfer) {
   leader = MemberId();
   ballots.clear();
   draw_election_deadline();
+  if (is_leader_lost && hasty_campaigns < kHastyCampaigns) {
+    // All have the hint at once, so votes are often split: do not wait as long as for a leader that
+    // is not heard. Only a few times, for a slow disk needs the whole time-out.
+    ++hasty_campaigns;
+    const auto spread = 2 * static_cast<std::uint64_t>(options.heartbeat_ms);
+    election_deadline = now + static_cast<std::int64_t>(spread + prng.below(spread));
+  }
   trace.trace(BecameCandidate{options.id, hard_state.term, false});
   VoteRequest request;
   request.term = hard_state.term;
@@ -171,9 +183,8 @@ void Raft::Impl::count_votes() {
       return;
     case VoteResult::lost: {
       const auto retry = election_deadline;
-      const bool was_pre_vote = state == State::pre_candidate;
       become_follower(hard_state.term, MemberId(), "lost the election");
-      if (was_pre_vote && is_leader_lost) election_deadline = retry;
+      if (is_leader_lost) election_deadline = retry;
       return;
     }
   }
@@ -262,6 +273,7 @@ void Raft::Impl::on(MemberId from, const TimeoutNow& request) {
 void Raft::Impl::peer_down(MemberId peer) {
   if (!has_started || state != State::follower || !leader || peer != leader) return;
   is_leader_lost = true;
+  hasty_campaigns = 0;
   const auto spread = static_cast<std::uint64_t>(options.heartbeat_ms);
   const auto soon =
       std::max(now, promised_until) + 1 + static_cast<std::int64_t>(prng.below(spread));

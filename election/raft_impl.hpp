@@ -173,6 +173,7 @@ struct Raft::Impl {
   std::int64_t election_deadline = 0;
   std::int64_t promised_until = 0;  // No vote, no pre-vote, no campaign before.
   bool is_leader_lost = false;      // A hint said so; nothing heard from it since.
+  int hasty_campaigns = 0;          // Since that hint.
   std::optional<SnapshotMark> installing;
   MemberId installing_from;
   std::vector<ReadId> reads_to_forward;

@@ -102,6 +102,26 @@ TEST(Raft, GivesNoVoteWhileItsPromiseToTheLeaderLasts) {
   }
 }
 
+// All hear at once that the leader is gone, so votes are split: nobody waits for a whole time-out.
+TEST(Raft, RepeatsASplitElectionSoonAfterTheLeadersEndAndThenTakesItsTime) {
+  OneOfThree one({});
+  one.from(3, AppendRequest{Term(1), {}, {}, {}, {}, 1, 1});
+  (void)one.settle();
+  one.raft.peer_down(MemberId(3));
+  one.pass(250);
+  for (int campaign = 1; campaign <= 4; ++campaign) {
+    ASSERT_EQ(one.raft.role(), Role::pre_candidate) << campaign;
+    one.from(2, VoteReply{true, one.raft.term().next(), true});
+    ASSERT_EQ(one.raft.role(), Role::candidate) << campaign;
+    (void)one.settle();
+    one.from(2, VoteReply{false, one.raft.term(), false});
+    one.pass(99);
+    EXPECT_EQ(one.raft.role(), Role::candidate) << campaign;
+    one.pass(101);
+    EXPECT_EQ(one.raft.role() == Role::candidate, campaign == 4) << campaign;
+  }
+}
+
 // 200 ms of promise by a clock that may be a tenth fast; ours may be a tenth slow: 163 ms.
 TEST(Raft, CountsItsLeaseFromTheSendingLessTheDriftOfBothClocks) {
   OneOfThree one({Term(1), MemberId()});
