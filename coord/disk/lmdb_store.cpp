@@ -33,7 +33,7 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kPageBytes = 4096;
 // The write-back of a commit: see sync().
 constexpr std::uint64_t kPieceBytes = 64 * kKiB;
-constexpr int kPausesPerWork = 40;
+constexpr int kPausesPerWork = 2;  // At least.
 constexpr auto kPauseMax = std::chrono::milliseconds(50);
 constexpr auto kCleanPiece = std::chrono::microseconds(30);  // Nothing was written.
 constexpr auto kPacedMax = std::chrono::seconds(8);
@@ -285,9 +285,9 @@ int LmdbStore::write(const core::Checkpoint& checkpoint,
 }
 
 // The pages of a commit are scattered over the file: written at once they would hold up every sync
-// of the log for as long as they take. So they go out piece by piece, the disk left to others for
-// kPausesPerWork times as long in between, until most of the time between two commits is used up;
-// what comes then comes without a pause, or the store would fall behind.
+// of the log for as long as they take. So they go out piece by piece, evenly over most of the time
+// between two commits, and the disk is left to others in between; what is left then comes without a
+// pause, or the store would fall behind.
 Result<void> LmdbStore::sync(bool is_paced) {
   MDB_envinfo info{};
   if (const int code = mdb_env_info(env_, &info); code != 0) return failure("sync", code);
@@ -307,7 +307,10 @@ Result<void> LmdbStore::sync(bool is_paced) {
     }
     const auto worked = Clock::now() - before;
     if (worked > kCleanPiece) {
-      std::this_thread::sleep_for(std::min<Clock::duration>(worked * kPausesPerWork, kPauseMax));
+      const auto pieces = static_cast<std::int64_t>((end - at + kPieceBytes - 1) / kPieceBytes);
+      const auto even = (until - before) / pieces - worked;
+      std::this_thread::sleep_for(std::min<Clock::duration>(
+          std::max<Clock::duration>(even, worked * kPausesPerWork), kPauseMax));
     }
   }
   is_hurried_ = false;

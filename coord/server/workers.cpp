@@ -97,7 +97,8 @@ void StoreWorker::run() {
 }
 
 bool StoreWorker::carry_out(const core::SnapshotWrite& write) {
-  yield_to_others(pthread_self(), false);
+  // What the member serves and acknowledges meanwhile comes first.
+  yield_to_others(pthread_self(), !is_stopping_);
   auto result = snapshots_.write(write);
   if (!result) {
     if (result.error().failure != Failure::disk_full) {
