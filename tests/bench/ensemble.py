@@ -19,7 +19,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 COORDD = ROOT / "build/release/coord/coordd"
-HTTP, PEER = 18080, 18180
+HTTP, PEER, ZOOKEEPER = 18080, 18180, 18280
 
 
 class Ensemble:
@@ -48,7 +48,8 @@ class Ensemble:
         with open(self.folder / f"log{number}", "ab") as log:
             process = subprocess.Popen(
                 [str(COORDD), "--id", str(number), "--data", str(self.folder / f"data{number}"),
-                 "--http", f"127.0.0.1:{HTTP + number}", "--members", plan["members"]],
+                 "--http", f"127.0.0.1:{HTTP + number}", "--members", plan["members"],
+                 "--zookeeper", f"127.0.0.1:{ZOOKEEPER + number}"],
                 stdout=log, stderr=log, stdin=subprocess.DEVNULL, start_new_session=True)
         (self.folder / f"pid{number}").write_text(str(process.pid))
 

@@ -12,7 +12,7 @@ import unittest
 from pathlib import Path
 
 from cluster import Cluster, is_ready, status, status_of, write
-from harness import BUILD, SLOW, Member, free_port, wait_until
+from harness import BUILD, SLOW, Member, ctl, free_port, wait_until
 from load import TOP, Keeper, Load, Subscriber, start_steady
 
 
@@ -261,6 +261,32 @@ class Sessions(FaultTest):
         cluster.wait_same_digest()
         there = {s["id"] for s in second.get("/v1/sessions?limit=1000").json["sessions"]}
         self.assertEqual({s["id"] for s in sessions}, there)
+
+
+class Repair(FaultTest):
+    def repaired(self, leads):
+        """One is rebuilt from the others under load, as an operator orders it."""
+        cluster = self.cluster()
+        load, _ = self.loaded(cluster)
+        member = cluster.leader() if leads else cluster.followers()[0]
+        other = next(m for m in cluster if m is not member)
+        done = ctl(other, "cluster", "repair", str(member.id), "--yes")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(f"rebuild member {member.id}", done.stdout)
+        wait_until(lambda: "is installed" in member.log, 30, "the snapshot is installed")
+        cluster.wait_ready(member, 30)
+        load.wait_for_more(200)
+        load.check()
+        cluster.wait_same_digest()
+        # It is whole: it carries the cluster with one other.
+        other.kill()
+        write(cluster.leader(among=[m for m in cluster if m is not other]), "/after", "")
+
+    def test_a_follower(self):
+        self.repaired(leads=False)
+
+    def test_the_leader_which_hands_over_first(self):
+        self.repaired(leads=True)
 
 
 class Away(FaultTest):
