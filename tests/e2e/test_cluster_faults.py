@@ -272,7 +272,7 @@ class Repair(FaultTest):
         other = next(m for m in cluster if m is not member)
         done = ctl(other, "cluster", "repair", str(member.id), "--yes")
         self.assertEqual(done.returncode, 0, done.stderr)
-        self.assertIn(f"rebuild member {member.id}", done.stdout)
+        self.assertIn(f"rebuild member {member.id}".encode(), done.stdout)
         wait_until(lambda: "is installed" in member.log, 30, "the snapshot is installed")
         cluster.wait_ready(member, 30)
         load.wait_for_more(200)
