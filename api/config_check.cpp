@@ -1,7 +1,9 @@
 // The library aborts on what it does not like, unless it may throw.
 #define VALIJSON_USE_EXCEPTIONS 1
 // The library brings std::regex, which g++ 12 warns about when the sanitizers are on.
+#ifndef __clang__
 #pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#endif
 
 #include "api/config_check.hpp"
 
