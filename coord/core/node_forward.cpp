@@ -286,6 +286,9 @@ void Node::take_forward(MemberId from, Forward&& message) {
     return refuse_forward(from, message, false, Code::bad_request,
                           "the leader does not understand the write");
   }
+  if (const auto* step = std::get_if<RecipeStep>(&command.op)) {
+    touch_renewed(*step, command.session);
+  }
   command.service_ms = service_now();
   command.wall_ms = now_.wall_ms;
   const auto proposed = raft_.propose(election::EntryKind::command, encode(command));

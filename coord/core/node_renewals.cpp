@@ -60,4 +60,12 @@ void Node::renew(Request&& request) {
   deliver(renewed(request));
 }
 
+// From the moment at which it is proposed: a follower may apply the step and answer it while this
+// leader's own disk holds it back, and no session ends that was just told to live.
+void Node::touch_renewed(const RecipeStep& step, SessionId session) {
+  const recipes::Look look{state_.tree(), state_.sessions(), state_.applied(), state_.service_ms(),
+                           recipes::service_identities()};
+  if (const auto id = recipes::renewed_by(step.kind, step.bytes, look, session)) touch(id);
+}
+
 }  // namespace coord::core

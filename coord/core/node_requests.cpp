@@ -211,6 +211,9 @@ void Node::write(Request&& request) {
   }
   if (!was_leader_) return forward(std::move(request), deadline);
   if (request.session) touch(request.session->id);
+  if (const auto* step = std::get_if<RecipeStep>(&request.op)) {
+    touch_renewed(*step, request.session ? request.session->id : SessionId());
+  }
   if (pending_.size() + delayed_writes_.size() >= options_.requests.pending_max) {
     refuse(request, Code::overloaded, "too many writes wait already");
     return;

@@ -33,6 +33,7 @@ struct Recipe {
   bool (*holds)(const Look& look, std::string_view name, std::uint64_t token) = nullptr;
   bool (*is_renewal)(std::string_view bytes) = nullptr;
   Renewal (*renewal)(std::string_view bytes, const Look& look, SessionId session) = nullptr;
+  SessionId (*renewed_by)(std::string_view bytes, const Look& look, SessionId session) = nullptr;
 };
 
 constexpr std::array kRecipes = {
@@ -42,7 +43,7 @@ constexpr std::array kRecipes = {
            counter::view},
     Recipe{Kind::service, "services", service::is_step, service::is_query, service::run,
            service::view, service::settle, service::deadline, service::due, nullptr,
-           service::is_renewal, service::renewal},
+           service::is_renewal, service::renewal, service::renewed_by},
     Recipe{Kind::lock, "locks", lock::is_step, lock::is_query, lock::run, lock::view, lock::settle,
            lock::deadline, lock::due, lock::holds},
     Recipe{Kind::election, "elections", election::is_step, election::is_query, election::run,
@@ -152,6 +153,12 @@ Renewal renewal(Kind kind, std::string_view bytes, const Look& look, SessionId s
   const auto* recipe = find(kind);
   COORD_CHECK(recipe != nullptr, "a renewal is one of a known recipe");
   return recipe->renewal(bytes, look, session);
+}
+
+SessionId renewed_by(Kind kind, std::string_view bytes, const Look& look, SessionId session) {
+  const auto* recipe = find(kind);
+  if (recipe == nullptr || recipe->renewed_by == nullptr) return {};
+  return recipe->renewed_by(bytes, look, session);
 }
 
 void settle(Step& step) {

@@ -70,6 +70,10 @@ struct Renewal {
 // Requires: is_renewal(). `session`: the one that the request names, or none.
 [[nodiscard]] Renewal renewal(Kind kind, std::string_view bytes, const Look& look,
                               SessionId session);
+// Whose life a step prolongs, as far as can be told before it is carried out; or none. Its answer
+// says so too, but another member may have given that answer before the leader knows of it.
+[[nodiscard]] SessionId renewed_by(Kind kind, std::string_view bytes, const Look& look,
+                                   SessionId session);
 // What follows from the changes of the open transaction; nothing when none is under /.coord.
 void settle(Step& step);
 // The service time at which due() is to be called for the node, if it has such a time. Called for

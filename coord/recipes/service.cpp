@@ -366,6 +366,13 @@ Renewal renewal(std::string_view bytes, const Look& look, SessionId session) {
   return renewal;
 }
 
+SessionId renewed_by(std::string_view bytes, const Look& look, SessionId session) {
+  Register op;
+  if (!decode(bytes, op)) return {};
+  const auto found = find(look.tree, op.service, op.instance);
+  return found && is_of(*found, session) ? found->session : SessionId();
+}
+
 void settle(Step& step, std::string_view name) {
   const auto path = path_of(Kind::service, name);
   const auto node = step.tree.get(path);

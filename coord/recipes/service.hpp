@@ -131,6 +131,8 @@ struct Services {
 [[nodiscard]] Answer run(std::string_view bytes, Step& step);
 [[nodiscard]] Answer view(std::string_view bytes, const Look& look);
 [[nodiscard]] Renewal renewal(std::string_view bytes, const Look& look, SessionId session);
+// Of a registration of what is there already, changed or not.
+[[nodiscard]] SessionId renewed_by(std::string_view bytes, const Look& look, SessionId session);
 void settle(Step& step, std::string_view name);
 [[nodiscard]] std::optional<std::int64_t> deadline(const Look& look, const Place& place);
 void due(Step& step, const Place& place);

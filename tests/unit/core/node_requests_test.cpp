@@ -1,6 +1,7 @@
 // Node's requests: the door, sessions, exactly once, consistency.
 #include <gtest/gtest.h>
 
+#include "coord/recipes/service.hpp"
 #include "harness.hpp"
 
 namespace coord::core {
@@ -135,6 +136,48 @@ TEST(NodeRequests, WhateverCarriesASessionRenewsIt) {
     world.advance(1'100);
     EXPECT_FALSE(world.is_live(session.id)) << name;
   }
+}
+
+RecipeStep registration_of(std::uint32_t port) {
+  recipes::service::Register op;
+  op.service = "web";
+  op.instance = "i1";
+  op.record.address = "10.0.0.1";
+  op.record.port = port;
+  op.record.ttl_ms = 1'000;
+  OwnSession own;
+  own.ttl_ms = 1'000;
+  return {recipes::Kind::service, recipes::service::encode(op), own};
+}
+
+// Another member may have applied and answered it long before this disk lets it count here.
+TEST(NodeRequests, ARegistrationRenewsFromItsProposalOn) {
+  Harness world;
+  const auto made = world.ask(registration_of(80));
+  ASSERT_EQ(made.code, Code::ok);
+  const auto session = std::get<RecipeResult>(made.result).opened->id;
+  world.advance(900);
+  world.syncs = false;
+  world.send(world.request(registration_of(81)));
+  world.advance(900);
+  world.syncs = true;
+  world.advance(20);
+  EXPECT_TRUE(world.is_live(session));
+  world.advance(1'100);
+  EXPECT_FALSE(world.is_live(session));
+}
+
+// A stranger's attempt keeps nothing alive.
+TEST(NodeRequests, ARefusedRegistrationRenewsNothing) {
+  Harness world;
+  const auto made = world.ask(registration_of(80));
+  const auto session = std::get<RecipeResult>(made.result).opened->id;
+  world.advance(900);
+  auto other = world.request(registration_of(81));
+  other.session = world.open_session(5'000);
+  EXPECT_EQ(world.call(std::move(other)).code, Code::instance_held);
+  world.advance(200);
+  EXPECT_FALSE(world.is_live(session));
 }
 
 TEST(NodeRequests, AWrongSecretRenewsNothing) {
