@@ -255,6 +255,14 @@ Answer prepare(Step& step, const Acquire& op, const std::string& path) {
   return {};
 }
 
+// A lock-delay that has run out, and was not found due yet: those who waited for it come first, and
+// now. Left to the end of the entry, that could grant the new ticket too, whose answer says by then
+// that it waits; and nothing would wake it.
+void end_delay(Step& step, const std::string& path) {
+  const bool was_delayed = step.tree.get(ticket_path(path, kDelayName)).has_value();
+  if (was_delayed && !is_delayed(step, path)) settle_path(step, path);
+}
+
 // Is there anybody whose turn is before that of a new ticket?
 bool is_free_for(Step& step, const Acquire& op, const std::string& path, const LockNode& lock) {
   if (is_delayed(step, path)) return false;
@@ -278,6 +286,8 @@ Answer acquire(const Acquire& op, Step& step) {
     }
   }
   if (auto no = prepare(step, op, path); no.code != Code::ok) return no;
+  // A try is refused while others come first: what is rolled back must not be told.
+  if (op.wait != Wait::none) end_delay(step, path);
   auto lock = lock_of(*step.tree.get(path));
   TicketNode ticket;
   ticket.take = op.take;

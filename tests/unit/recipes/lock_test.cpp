@@ -253,6 +253,27 @@ TEST(Lock, ALockDelayHoldsItBackAfterALossAndNotAfterARelease) {
   EXPECT_EQ(locks.take(next, "jobs").code, Code::ok) << "released: no delay";
 }
 
+// It must not be told to wait for what the same entry gives it: nothing would wake it.
+TEST(Lock, WhoAsksWhenADelayHasJustRunOutIsToldThatItHolds) {
+  Locks locks;
+  const auto lost = locks.open();
+  locks.take(lost, "jobs", Wait::none, Mode::exclusive, "", 5'000);
+  locks.end(lost);
+  const auto early = locks.take(locks.open(), "jobs", Wait::queue, Mode::shared);
+  EXPECT_TRUE(early.is_waiting);
+  locks.now_ms += 5'000;  // And nobody has looked what is due.
+  const auto tried = locks.take(locks.open(), "jobs", Wait::none, Mode::shared);
+  EXPECT_EQ(tried.code, Code::lock_held);
+  EXPECT_EQ(tried.detail.find("token"), std::string::npos) << tried.detail;
+  const auto late = locks.take(locks.open(), "jobs", Wait::queue, Mode::shared);
+  EXPECT_FALSE(late.is_waiting);
+  const auto shown = locks.show("jobs");
+  ASSERT_EQ(shown.holders.size(), 2U);
+  EXPECT_EQ(shown.holders.front().id, Locks::ticket_of(early).id);
+  EXPECT_EQ(shown.holders.back().token, Locks::ticket_of(late).token);
+  EXPECT_LT(shown.holders.front().token, shown.holders.back().token);
+}
+
 TEST(Lock, ABrokenLockHasItsDelayToo) {
   Locks locks;
   const auto session = locks.open();
