@@ -33,9 +33,9 @@ Zxid revision_of(const core::Delivery& delivery) {
 }  // namespace
 
 Checker::Checker(World& world) : world_(world), model_(world.plan().limits) {
-  if (!world.plan().with_locks) return;
-  locks_ = std::make_unique<Locks>(world, world.plan().limits);
-  model_.follow(*locks_);
+  if (!world.plan().with_recipes) return;
+  recipes_ = std::make_unique<Recipes>(world, world.plan().limits);
+  model_.follow(*recipes_);
 }
 
 // ---------------------------------------------------------------- the canonical history
@@ -97,6 +97,7 @@ void Checker::advance(const Member& member) {
     }
     if (const auto* step = std::get_if<core::RecipeResult>(&entry.outcome.result)) {
       if (step->opened) touched_us_[step->opened->id] = world_.now();
+      if (step->answer.renews) touched_us_[step->answer.renews] = world_.now();
     }
     if (entry.token == 0) continue;
     const auto token = tokens_.find(entry.token);
@@ -201,8 +202,8 @@ void Checker::check_state(const core::StateMachine& state) {
     if (owner && state.sessions().find(owner) == nullptr) {
       world_.fail(9, fmt::format("{} is left of session {}", path, owner));
     }
-    // What recipes did is checked by Locks; the model has the top of it only.
-    if (locks_ != nullptr && path.starts_with("/.coord")) {
+    // What recipes did has its own judges; the model has the top of it only.
+    if (recipes_ != nullptr && path.starts_with("/.coord")) {
       if (path == "/.coord") ++seen;
       return !world_.has_failed();
     }
@@ -246,6 +247,11 @@ void Checker::on_promise(SessionId session, std::int64_t asked_us, std::int64_t 
   promise.ttl_ms = ttl_ms;
 }
 
+void Checker::on_renewed(SessionId session, std::int64_t asked_us) {
+  const auto at = model_.sessions().find(session);
+  if (at != model_.sessions().end()) on_promise(session, asked_us, at->second.ttl_ms);
+}
+
 // A leader counts by its own clock, from the moment at which the keepalive came, which is not
 // before it was asked.
 void Checker::check_expired(const Member& member, const election::LogEntry& entry) {
@@ -276,6 +282,8 @@ void Checker::check_late(const Member& member) {
   const auto calm_us =
       is_alone ? world_.now() - (member.mono_ms() - member.calm_since_ms()) * 1'000'000 / rate
                : world_.calm_us() + kElectionUs;
+  const bool is_quiet = world_.now() >= world_.calm_us() + kElectionUs;
+  if (recipes_ != nullptr && is_quiet) recipes_->check_overdue(kLateMs);
   for (const auto& [id, session] : model_.sessions()) {
     const auto touched = touched_us_.find(id);
     const auto since =
@@ -290,7 +298,7 @@ void Checker::check_late(const Member& member) {
 }
 
 void Checker::check_sessions_gone() {
-  if (locks_ != nullptr) locks_->check_free();
+  if (recipes_ != nullptr) recipes_->check_end();
   if (!model_.sessions().empty()) {
     world_.fail(9, fmt::format("session {} never expired", model_.sessions().begin()->first));
   }

@@ -47,6 +47,11 @@ class Checker {
   void on_sent(std::uint64_t token, bool has_key);
   // It was refused before it got into the log.
   void on_refused(std::uint64_t token);
+  // Null: no client takes part in recipes.
+  [[nodiscard]] Recipes* recipes() noexcept { return recipes_.get(); }
+  // The session lives on for a whole time-out from then: as on_promise(), of one that hangs on what
+  // was renewed.
+  void on_renewed(SessionId session, std::int64_t asked_us);
   // A request that proves life reached a member.
   void on_touch(const Member& member, SessionId session);
   // An answer of apply(): the entry of that revision is this request, and answered so.
@@ -84,7 +89,7 @@ class Checker {
 
   World& world_;
   Model model_;
-  std::unique_ptr<Locks> locks_;  // Null: no client takes part in locks.
+  std::unique_ptr<Recipes> recipes_;  // Null: no client takes part in recipes.
   std::map<Zxid, std::uint64_t> digests_;
   Zxid said_;
   std::map<std::uint64_t, Token> tokens_;

@@ -30,7 +30,8 @@ bool is_of_past(const core::Operation& op) {
 
 }  // namespace
 
-Client::Client(World& world, std::uint64_t number) : world_(world), number_(number) {}
+Client::Client(World& world, std::uint64_t number)
+    : world_(world), number_(number), recipes_(world, number) {}
 
 // ---------------------------------------------------------------- the connection
 
@@ -121,6 +122,11 @@ void Client::ask_again(Asked asked) {
       world_.checker().on_touch(*member, id);
     });
   }
+  if (const auto* renew = std::get_if<core::RecipeRenew>(&asked.request.op)) {
+    world_.after(last_sent_us_ - world_.now(), [member = member_, renew = *renew, this] {
+      world_.checker().on_touch(*member, world_.checker().recipes()->session_of(renew));
+    });
+  }
   const bool abandons =
       world_.plan().has(Fault::client_abandon) && world_.is_stormy() && world_.prng().chance(1, 50);
   if (abandons) {
@@ -207,7 +213,7 @@ void Client::on_reply(const core::Reply& reply) {
   }
   check_floor(asked, reply);
   on_session_reply(asked, reply);
-  on_lock_reply(asked.request, reply);
+  on_recipe_reply(asked, reply);
   // A retry that is refused says nothing of the attempt before it.
   const bool is_unknown = asked.attempts > 1 && reply.code != Code::ok &&
                           std::holds_alternative<std::monostate>(reply.result) &&
@@ -228,6 +234,8 @@ void Client::check_floor(const Asked& asked, const core::Reply& reply) {
   const auto& request = asked.request;
   const auto* get = std::get_if<core::Get>(&request.op);
   if (get != nullptr && get->at) return;
+  // What hangs on a session of its own is renewed by the leader's word, however old the look was.
+  if (std::holds_alternative<core::RecipeRenew>(request.op)) return;
   // The answer to a change of the ensemble says nothing of the data.
   if (request.op.index() > core::Operation(core::GetStatus()).index()) return;
   if (core::is_write(request.op)) {
@@ -246,6 +254,15 @@ void Client::check_floor(const Asked& asked, const core::Reply& reply) {
     world_.fail(11, fmt::format("a read is of {}, and {} was told before it was asked",
                                 reply.revision, floor));
   }
+}
+
+void Client::on_recipe_reply(const Asked& asked, const core::Reply& reply) {
+  if (world_.checker().recipes() == nullptr) return;
+  recipes_.on_reply(asked.request, reply);
+  world_.checker().recipes()->check_told(number_, asked.request, reply);
+  const auto* result = std::get_if<core::RecipeResult>(&reply.result);
+  if (result == nullptr || reply.code != Code::ok || reply.was_applied_before) return;
+  world_.checker().on_renewed(result->answer.renews, asked.asked_us);
 }
 
 void Client::on_session_reply(const Asked& asked, const core::Reply& reply) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "tests/sim/client_recipes.hpp"
 #include "tests/sim/linear.hpp"
 #include "tests/sim/member.hpp"
 
@@ -61,6 +62,7 @@ class Client final : public Listener {
   void ask_again(Asked asked);
   void on_reply(const core::Reply& reply);
   void on_unknown(Asked asked);
+  void on_recipe_reply(const Asked& asked, const core::Reply& reply);
   void on_session_reply(const Asked& asked, const core::Reply& reply);
   void check_floor(const Asked& asked, const core::Reply& reply);
   void record(const Asked& asked, const core::Reply* reply);
@@ -70,6 +72,7 @@ class Client final : public Listener {
   // client_requests.cpp: what to ask.
   void ask_something();
   bool ask_of_cluster();
+  bool ask_of_recipes();
   core::Operation draw_change(MemberId id);
   void keep_alive();
   core::Request draw_request();
@@ -81,12 +84,6 @@ class Client final : public Listener {
   [[nodiscard]] std::string tree_path();
   [[nodiscard]] Blob unique_value();
   core::WriteGuard draw_guard();
-
-  // client_locks.cpp
-  bool ask_of_locks();
-  core::RecipeStep draw_acquire(const std::string& name);
-  core::Operation draw_fenced(core::Request& request);
-  void on_lock_reply(const core::Request& request, const core::Reply& reply);
 
   // client_watches.cpp
   void tend_watches();
@@ -117,7 +114,7 @@ class Client final : public Listener {
   Zxid last_revision_;
   Zxid last_mzxid_;
   Histories histories_;
-  std::map<std::string, std::uint64_t> held_;  // Tokens that it was given, also lost ones.
+  RecipeUser recipes_;
 };
 
 }  // namespace coord::sim

@@ -254,6 +254,16 @@ bool Client::ask_of_cluster() {
   return true;
 }
 
+bool Client::ask_of_recipes() {
+  if (!world_.plan().with_recipes || !session_ || !world_.chance(40)) return false;
+  auto request = recipes_.draw(*session_);
+  if (core::is_write(request.op) && world_.chance(50)) {
+    request.idempotency_key = fmt::format("k{}", last_token_ + 1);
+  }
+  ask(std::move(request));
+  return true;
+}
+
 void Client::ask_something() {
   if (ask_of_cluster()) return;
   if (!to_retry_.empty()) {
@@ -279,7 +289,7 @@ void Client::ask_something() {
     request.op = core::CloseSession{session_->id, session::EndReason::closed};
     return ask(std::move(request));
   }
-  if (ask_of_locks()) return;
+  if (ask_of_recipes()) return;
   ask(draw_request());
 }
 

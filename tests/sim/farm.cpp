@@ -129,6 +129,9 @@ SeedResult reduce(const SeedResult& failed) {
     const auto result = run_seed(options);
     if (!result.outcome.failure.empty()) least = result;
   }
+  auto options = least.options;
+  options.recipes = RunOptions::Recipes::never;
+  if (const auto result = run_seed(options); !result.outcome.failure.empty()) least = result;
   if (least.outcome.steps > 0) least.options.steps_max = least.outcome.steps;
   return least;
 }
@@ -141,7 +144,9 @@ std::string command_of(const RunOptions& options) {
     command += fmt::format(" --mutant {}", static_cast<int>(options.mutant));
   }
   if (options.members > 0) command += fmt::format(" --members {}", options.members);
-  if (options.with_locks) command += " --locks";
+  using Recipes = RunOptions::Recipes;
+  if (options.recipes == Recipes::always) command += " --recipes";
+  if (options.recipes == Recipes::never) command += " --no-recipes";
   for (std::size_t i = 0; i < kFaults; ++i) {
     if ((options.faults_off >> i & 1) != 0) {
       command += fmt::format(" --off {}", word_of(static_cast<Fault>(i)));
@@ -165,6 +170,7 @@ std::uint64_t hunt(Mutant mutant, std::uint64_t seeds_max, std::int64_t seconds,
     RunOptions options;
     options.seed = seed;
     options.mutant = mutant;
+    options.recipes = RunOptions::Recipes::never;  // They have nothing to do with any of them.
     options.seconds = seconds;
     runs.push_back(options);
   }

@@ -26,7 +26,7 @@ struct Arguments {
 constexpr std::string_view kUsage =
     "usage: sim [--seed N | --seeds A..B] [-j JOBS] [--seconds S] [--steps M] [--trace]\n"
     "           [--mutant N | --mutants] [--mutant-seeds N] [--off FAULT]... [--members N]\n"
-    "           [--locks]\n";
+    "           [--recipes] [--no-recipes]\n";
 
 [[noreturn]] void die(std::string_view why) {
   fmt::print(stderr, "sim: {}\n{}", why, kUsage);
@@ -77,8 +77,10 @@ Arguments parse(const std::vector<std::string>& words) {
       arguments.run.steps_max = number_of(value());
     } else if (word == "--trace") {
       arguments.run.with_trace = true;
-    } else if (word == "--locks") {
-      arguments.run.with_locks = true;
+    } else if (word == "--recipes") {
+      arguments.run.recipes = RunOptions::Recipes::always;
+    } else if (word == "--no-recipes") {
+      arguments.run.recipes = RunOptions::Recipes::never;
     } else if (word == "--members") {
       arguments.run.members = static_cast<std::size_t>(number_of(value()));
     } else if (word == "--mutant") {
@@ -123,7 +125,8 @@ constexpr std::size_t kSeedsForAll = 1'000;
 bool has_all(const Arguments& arguments, std::size_t runs, const Counts& sums) {
   const auto& options = arguments.run;
   const bool is_judged = runs >= kSeedsForAll && options.faults_off == 0 && options.members == 0 &&
-                         options.steps_max == 0 && options.mutant == Mutant::none;
+                         options.steps_max == 0 && options.mutant == Mutant::none &&
+                         options.recipes != RunOptions::Recipes::never;
   bool is_whole = true;
   for (std::size_t i = 0; i < kCounts && is_judged; ++i) {
     if (sums[i] > 0) continue;

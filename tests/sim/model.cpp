@@ -445,8 +445,8 @@ bool Model::end_session(SessionId id) {
 // A fenced write is told that its fence is stale before it is told that its session has ended.
 bool Model::is_admitted(const core::Command& command, Outcome& outcome) const {
   if (command.fences.empty()) return true;
-  COORD_CHECK(locks_ != nullptr, "only clients of locks have fences");
-  if (!locks_->holds(command.fences)) {
+  COORD_CHECK(recipes_ != nullptr, "only clients of recipes have fences");
+  if (!recipes_->holds(command.fences)) {
     outcome.code = Code::fence_stale;
   } else if (command.session && !sessions_.contains(command.session)) {
     outcome.code = Code::session_expired;
@@ -456,11 +456,11 @@ bool Model::is_admitted(const core::Command& command, Outcome& outcome) const {
 
 void Model::note_fenced(const core::Command& command, const Outcome& outcome) {
   if (outcome.code != Code::ok || !std::holds_alternative<core::Put>(command.op)) return;
-  for (const auto& fence : command.fences) locks_->on_fenced_write(fence);
+  for (const auto& fence : command.fences) recipes_->on_fenced_write(fence);
 }
 
 void Model::take_step(const core::Command& command, Outcome& outcome) {
-  COORD_CHECK(locks_ != nullptr, "no client takes part in a recipe");
+  COORD_CHECK(recipes_ != nullptr, "no client takes part in a recipe");
   if (command.session && !sessions_.contains(command.session)) {
     outcome = refused(Code::session_expired);
     return;
@@ -516,7 +516,7 @@ void Model::run(const core::Command& command, ModelEntry& entry) {
           [&](const core::FinishImport&) { COORD_CHECK(false, "nobody imports"); },
           [&](const core::RecipeStep&) { take_step(command, outcome); },
           [&](const core::RecipesDue&) {
-            COORD_CHECK(locks_ != nullptr, "no recipe has anything due");
+            COORD_CHECK(recipes_ != nullptr, "no recipe has anything due");
           },
           [&](const auto& op) {
             if (command.session && !sessions_.contains(command.session)) {
@@ -535,7 +535,7 @@ const ModelEntry& Model::apply(const election::LogEntry& log_entry) {
   auto& entry = entries_.emplace_back();
   entry.outcome.revision = zxid_;
   if (log_entry.kind != election::EntryKind::command) {
-    if (locks_ != nullptr) locks_->apply(log_entry);
+    if (recipes_ != nullptr) recipes_->apply(log_entry, nullptr);
     return entry;
   }
   entry.is_command = true;
@@ -551,7 +551,7 @@ const ModelEntry& Model::apply(const election::LogEntry& log_entry) {
   // Before the entry: what a fence is held against.
   Outcome refusal;
   const bool is_admitted_here = is_admitted(command, refusal);
-  if (locks_ != nullptr) followed_ = &locks_->apply(log_entry);
+  if (recipes_ != nullptr) followed_ = &recipes_->apply(log_entry, &command);
   service_ms_ = std::max(service_ms_, command.service_ms);
   const auto& limits = limits_.retry;
   for (std::size_t i = 0; i < kWindowTrimStep && !window_.empty(); ++i) {

@@ -18,7 +18,7 @@
 #include "coord/core/outcome.hpp"
 #include "coord/core/state_machine.hpp"
 #include "election/entry.hpp"
-#include "tests/sim/locks.hpp"
+#include "tests/sim/recipes.hpp"
 #include "watch/filter.hpp"
 #include "znode/change.hpp"
 
@@ -51,8 +51,8 @@ class Model {
   using Node = std::optional<ModelNode>;  // None: there is no such node.
 
   explicit Model(const core::StateLimits& limits);
-  // With locks: what they do is taken from there, and left out of nodes().
-  void follow(Locks& locks) noexcept { locks_ = &locks; }
+  // With recipes: what they do is taken from there, and left out of nodes().
+  void follow(Recipes& recipes) noexcept { recipes_ = &recipes; }
 
   // Requires: entry.index is applied + 1, and the entry decodes.
   const ModelEntry& apply(const election::LogEntry& entry);
@@ -100,7 +100,7 @@ class Model {
   [[nodiscard]] std::vector<std::string> below(const std::string& path) const;
 
   core::StateLimits limits_;
-  Locks* locks_ = nullptr;
+  Recipes* recipes_ = nullptr;
   const core::Applied* followed_ = nullptr;  // Of the entry that is being applied.
   std::map<std::string, ModelNode> nodes_;
   std::map<SessionId, Session> sessions_;

@@ -143,7 +143,9 @@ struct RunOptions {
   std::int64_t seconds = 60;     // Simulated, with faults; the quiet part comes on top.
   std::size_t members = 0;       // 0: drawn.
   bool with_trace = false;
-  bool with_locks = false;  // Clients take part in locks too.
+  // Do clients take part in locks, elections and the rest too? Drawn: in half of the seeds.
+  enum class Recipes : std::uint8_t { drawn, always, never };
+  Recipes recipes = Recipes::drawn;
 };
 
 struct Plan {
@@ -169,7 +171,7 @@ struct Plan {
   std::uint64_t value_bytes_max = 0;
   // A member's second in true milliseconds, by its id.
   std::map<MemberId, std::int64_t> clock_permille;
-  bool with_locks = false;
+  bool with_recipes = false;  // Clients take part in locks, elections and the rest too.
   std::uint64_t variant = 0;  // Of a mutant that has several forms.
 
   core::NodeOptions node;  // Without the member's id.

@@ -43,8 +43,12 @@ TEST(Simulator, EverySeedOfTheCorpusIsSound) {
   while (corpus >> word) {
     if (word.front() == '#') {
       std::getline(corpus, word);
+    } else if (word == "recipes") {
+      ASSERT_FALSE(runs.empty());
+      runs.back().recipes = RunOptions::Recipes::always;
     } else {
       runs.push_back(seed_of(std::stoull(word)));
+      runs.back().recipes = RunOptions::Recipes::never;
     }
   }
   ASSERT_FALSE(runs.empty());
@@ -64,12 +68,12 @@ TEST(Simulator, FreshSeedsAreSound) {
   expect_sound(runs, std::chrono::seconds(30));
 }
 
-// Locks under the whole fault menu: what must hold of them stands in locks.hpp.
-TEST(Simulator, SeedsWithLocksAreSound) {
+// Locks, elections and the rest under the whole fault menu: recipes_judge.hpp.
+TEST(Simulator, SeedsWithRecipesAreSound) {
   std::vector<RunOptions> runs;
   for (std::uint64_t seed = 1; seed <= 30; ++seed) {
     runs.push_back(seed_of(seed));
-    runs.back().with_locks = true;
+    runs.back().recipes = RunOptions::Recipes::always;
     if (seed % 2 == 0) runs.back().members = 3;
   }
   expect_sound(runs, std::chrono::seconds(30));

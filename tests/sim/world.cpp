@@ -27,6 +27,14 @@ constexpr std::int64_t kClosingUs = 10 * kSecond;
 constexpr std::int64_t kArriveUs = kSecond;
 constexpr std::int64_t kOverUs = 50'000;
 constexpr std::uint64_t kSearchStepsMax = 400'000;
+constexpr std::uint64_t kRecipesSalt = 0x5265'6369'7065'7321;
+
+// Chance of its own: a seed without recipes is the same run whether or not there are any.
+bool takes_part_in_recipes(const RunOptions& options) {
+  using Recipes = RunOptions::Recipes;
+  if (options.recipes != Recipes::drawn) return options.recipes == Recipes::always;
+  return Prng(options.seed ^ kRecipesSalt).chance(1, 2);
+}
 
 }  // namespace
 
@@ -85,13 +93,25 @@ std::string_view word_of(Count count) noexcept {
                                                          "members hired",
                                                          "members retired",
                                                          "locks held",
-                                                         "stale fences"};
+                                                         "stale fences",
+                                                         "deadlocks refused",
+                                                         "leaders elected",
+                                                         "rounds of barriers",
+                                                         "items delivered",
+                                                         "items delivered again",
+                                                         "items given back",
+                                                         "decisions",
+                                                         "transactions committed",
+                                                         "transactions aborted",
+                                                         "instances gone",
+                                                         "configurations released",
+                                                         "waiters woken"};
   return kWords[static_cast<std::size_t>(count)];
 }
 
 World::World(const RunOptions& options)
     : options_(options), prng_(options.seed), plan_(draw_plan(options, prng_)) {
-  plan_.with_locks = options.with_locks;
+  plan_.with_recipes = takes_part_in_recipes(options);
   checker_ = std::make_unique<Checker>(*this);
   witness_ = std::make_unique<Witness>(*this);
   network_ = std::make_unique<Network>(*this);

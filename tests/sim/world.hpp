@@ -86,6 +86,18 @@ enum class Count : std::uint8_t {
   retired,
   lock_held,
   fence_stale,
+  deadlock,
+  elected,
+  barrier_round,
+  delivered,
+  redelivered,
+  given_back,
+  decided,
+  committed,
+  aborted,
+  instance_gone,
+  config_released,
+  woken,
   count
 };
 inline constexpr std::size_t kCounts = static_cast<std::size_t>(Count::count);
