@@ -108,6 +108,7 @@ void Client::on_state(const core::WatchState& state) {
       check_gap(stream, stream.cursor, state.revision);
       return;
     case core::WatchState::Kind::more:
+      stream.is_live = false;  // Also one that was, and that its member has to replay for.
       check_gap(stream, stream.cursor, state.revision);
       stream.cursor = std::max(stream.cursor, state.revision);
       world_.after(world_.delay(5'000), [this, id = state.watch, connection = connection_] {
