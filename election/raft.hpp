@@ -50,6 +50,7 @@ enum class Defect : std::uint8_t {
   keeps_log_beyond_snapshot,  // Also when the log contradicts it.
   ignores_late_pre_votes,     // Who asks in an earlier term is not told of the present one.
   expires_without_lease,      // Whoever thinks that it leads ends sessions.
+  campaigns_when_removed,     // Also when it knows that it was.
 };
 
 struct Options {

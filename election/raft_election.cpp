@@ -20,6 +20,10 @@ constexpr int kHastyCampaigns = 3;
 bool Raft::Impl::may_lead() const noexcept {
   if (membership().is_voter(options.id)) return true;
   const auto& latest = configurations.back();
+  if (options.defect == Defect::campaigns_when_removed && !latest.value.voters.empty() &&
+      !latest.value.contains(options.id)) {
+    return true;
+  }
   if (latest.index <= committed || configurations.size() < 2) return false;
   return configurations[configurations.size() - 2].value.is_voter(options.id);
 }

@@ -531,7 +531,7 @@ void Node::renew_sessions() {
   const bool forgets = options_.raft.defect == election::Defect::forgets_session_clocks;
   state_.sessions().list(SessionId(), [&](const session::Session& session) {
     if (expiring_.contains(session.id)) return true;
-    expiry_.touch(session.id, forgets ? 0 : session.ttl_ms, now_.mono_ms);
+    expiry_.touch(session.id, forgets ? 1 : session.ttl_ms, now_.mono_ms);
     return true;
   });
 }

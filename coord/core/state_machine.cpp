@@ -71,6 +71,7 @@ Applied StateMachine::apply(const election::LogEntry& entry) {
       COORD_CHECK(error != DecodeError::unknown_version,
                   "a command of a newer version: this member must be upgraded", entry.index);
       COORD_CHECK(error == DecodeError::none, "a committed command decodes", entry.index);
+      if (limits_.defects.rewrites) limits_.defects.rewrites(command);
       return apply(zxid, entry.term, command);
     }
     case election::EntryKind::membership: {
@@ -131,6 +132,7 @@ bool StateMachine::is_admitted(const Command& command, Outcome& outcome) const {
   if (!command.session) return true;
   const auto* session = sessions_.find(command.session);
   if (session == nullptr) {
+    if (limits_.defects.admits_ended_sessions) return true;
     outcome.code = Code::session_expired;
     outcome.detail = fmt::format("session {} has ended", command.session);
     outcome.end_reason = sessions_.end_of(command.session);
@@ -290,7 +292,8 @@ Outcome StateMachine::attach_session(Zxid zxid, const AttachSession& op, Applied
 
 bool StateMachine::end_session(SessionId id, session::EndReason reason, Applied& applied) {
   if (!sessions_.end(id, reason, dirty_)) return false;
-  applied.ended.push_back({id, reason, tree_.erase_ephemerals(id)});
+  const bool stay = id <= limits_.defects.orphans_up_to;
+  applied.ended.push_back({id, reason, stay ? 0 : tree_.erase_ephemerals(id)});
   return true;
 }
 

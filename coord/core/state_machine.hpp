@@ -11,6 +11,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -32,11 +33,19 @@
 
 namespace coord::core {
 
+// What the simulator breaks on purpose, to know that it would find it. Never set elsewhere.
+struct StateDefects {
+  bool admits_ended_sessions = false;      // A write counts whose session has just ended.
+  SessionId orphans_up_to;                 // The ephemerals of these sessions outlive them.
+  std::function<void(Command&)> rewrites;  // What is applied is not what the entry says.
+};
+
 struct StateLimits {
   TreeLimits tree;
   SessionLimits sessions;
   RetryLimits retry;
   RequestLimits requests;
+  StateDefects defects;
 };
 
 // What one entry did.

@@ -75,8 +75,8 @@ class Checker {
     bool has_key = false;
   };
   void advance(const Member& member);
-  void check_digest(const core::StateMachine& state);
-  void check_digest(Zxid zxid, std::uint64_t digest);
+  void check_digest(const core::StateMachine& state, int invariant = 8);
+  void check_digest(Zxid zxid, std::uint64_t digest, int invariant = 8);
   void check_expired(const Member& member, const election::LogEntry& entry);
   void check_late(const Member& member);
   [[nodiscard]] bool is_same_node(const core::NodeValue& got, const Model::Node& want,

@@ -63,6 +63,7 @@ bool is_at_the_door(Code code) {
 
 void Checker::check_write(std::uint64_t token, const core::Reply& reply) {
   const auto revision = reply.revision;
+  if (reply.code == Code::diverged) return world_.fail(8, "a member says that its state differs");
   if (revision > model_.applied()) {
     return world_.fail(5, fmt::format("a write is answered at {} before it is applied", revision));
   }
@@ -73,8 +74,11 @@ void Checker::check_write(std::uint64_t token, const core::Reply& reply) {
     if (want.code == reply.code && is_same(reply.result, want.result)) return;
     // A retry may be refused at the very revision of the first attempt.
     if (tokens_[token].sent < 2 || !is_at_the_door(reply.code) || !is_monostate) {
-      return world_.fail(8, fmt::format("the write at {} is answered {}, and is {}", revision,
-                                        reply.code, want.code));
+      const bool is_again = want.was_applied_before && !reply.was_applied_before;
+      return world_.fail(
+          is_again ? 13 : 8,
+          fmt::format("the write at {} is answered {}, and is {}{}", revision, reply.code,
+                      want.code, is_again ? ": it took effect again" : ""));
     }
   }
   if (!is_at_the_door(reply.code) || !is_monostate) {

@@ -147,8 +147,10 @@ void Client::check_waiting() {
                           ? kAnswerUs
                           : asked.request.timeout_ms * 1'200 + 1'000'000;
     if (world_.now() - asked.asked_us > most && asked.asked_us + most > world_.led_from_us()) {
-      return world_.fail(17, fmt::format("a request of {} us is not answered at {} us (op {})",
-                                         asked.asked_us, world_.now(), asked.request.op.index()));
+      return world_.fail(18,
+                         fmt::format("liveness: a request of {} us is not answered at {} us (op "
+                                     "{})",
+                                     asked.asked_us, world_.now(), asked.request.op.index()));
     }
   }
 }

@@ -275,7 +275,7 @@ void Client::ask_something() {
   if (!session_ && !is_opening_ && world_.chance(10)) {
     is_opening_ = true;
     core::OpenSession open;
-    open.ttl_ms = world_.between(1'000, 5'000);
+    open.ttl_ms = world_.between(world_.plan().session_ttl_ms_min, 5'000);
     for (auto& byte : open.secret) byte = static_cast<std::uint8_t>(world_.prng().below(256));
     core::Request request;
     request.identities = {{"ip", fmt::format("10.0.0.{}", number_)}};

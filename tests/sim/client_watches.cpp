@@ -66,15 +66,6 @@ void Client::subscribe(WatchId id, Stream& stream) {
   if (stream.has_cursor) {
     world_.count(Count::watch_resumed);
     subscribe.from = stream.cursor;
-    if (world_.mutant() == Mutant::resume_wrongly) {
-      subscribe.from = world_.plan().variant % 3 == 0 && stream.cursor
-                           ? std::optional(stream.cursor.previous())
-                           : std::nullopt;
-    }
-  } else if (world_.mutant() == Mutant::resume_wrongly && world_.plan().variant % 3 == 2) {
-    // It read first and watches from the moment at which that arrives.
-    stream.has_cursor = true;
-    stream.cursor = last_revision_;
   } else {
     subscribe.with_initial = stream.with_initial;
   }
@@ -163,6 +154,10 @@ void Client::on_event(const core::WatchEvent& event) {
   const auto at = streams_.find(event.watch);
   if (at == streams_.end() || !at->second.is_open) return;
   auto& stream = at->second;
+  if (zxid > world_.checker().model().applied()) {
+    return world_.fail(10, fmt::format("the watch of {} is told of {}, which nobody can read yet",
+                                       shown(stream.filter), zxid));
+  }
   if (event.is_initial) return check_initial(stream, event);
   if (!stream.has_cursor || zxid <= stream.cursor) {
     return world_.fail(10, fmt::format("the watch of {} is told of {} after {}",

@@ -21,6 +21,7 @@ std::string encode(const Outcome& outcome) {
   std::string bytes;
   Writer out(bytes);
   out.bytes(outcome.failure);
+  out.u64(static_cast<std::uint64_t>(outcome.invariant));
   out.u64(outcome.hash);
   out.u64(outcome.steps);
   out.u64(static_cast<std::uint64_t>(outcome.simulated_us));
@@ -33,12 +34,14 @@ Outcome decode(std::string_view bytes, int status) {
   Reader in(bytes);
   Outcome outcome;
   outcome.failure = in.bytes();
+  outcome.invariant = static_cast<int>(in.u64());
   outcome.hash = in.u64();
   outcome.steps = in.u64();
   outcome.simulated_us = static_cast<std::int64_t>(in.u64());
   outcome.undecided = in.u64();
   for (auto& count : outcome.counts) count = in.u64();
   if (!in.done() || !WIFEXITED(status) || WEXITSTATUS(status) != 0) {
+    outcome.invariant = 17;
     outcome.failure = WIFSIGNALED(status) ? fmt::format("invariant 17: a check failed ({})",
                                                         strsignal(WTERMSIG(status)))
                                           : std::string("invariant 17: the run did not end");
@@ -95,7 +98,8 @@ void run_seeds(const std::vector<RunOptions>& runs, unsigned jobs,
   bool goes_on = true;
   while (!children.empty() || (goes_on && next < runs.size())) {
     while (goes_on && children.size() < jobs && next < runs.size()) {
-      children.push_back(begin(runs[next], next, runs[next].mutant != Mutant::none));
+      children.push_back(
+          begin(runs[next], next, runs[next].mutant != Mutant::none && runs.size() > 1));
       ++next;
     }
     std::vector<pollfd> polled;
@@ -163,22 +167,22 @@ std::string report_of(const SeedResult& result) {
                      outcome.failure.empty() ? "" : " FAILED: ", outcome.failure);
 }
 
-std::uint64_t hunt(Mutant mutant, std::uint64_t seeds_max, std::int64_t seconds, unsigned jobs,
-                   SeedResult& found) {
+std::uint64_t hunt(Mutant mutant, const Hunt& how, SeedResult& found) {
   std::vector<RunOptions> runs;
-  for (std::uint64_t seed = 1; seed <= seeds_max; ++seed) {
+  for (auto seed = how.first; seed <= how.last; ++seed) {
     RunOptions options;
     options.seed = seed;
     options.mutant = mutant;
     options.recipes = RunOptions::Recipes::never;  // They have nothing to do with any of them.
-    options.seconds = seconds;
+    options.seconds = how.seconds;
     runs.push_back(options);
   }
   std::uint64_t taken = 0;
   std::uint64_t tried = 0;
-  run_seeds(runs, jobs, [&](const SeedResult& result) {
+  run_seeds(runs, how.jobs, [&](const SeedResult& result) {
     ++tried;
-    if (result.outcome.failure.empty()) return true;
+    const auto& outcome = result.outcome;
+    if (outcome.failure.empty() || !is_caught_by(mutant, outcome.invariant)) return true;
     taken = tried;
     found = result;
     return false;

@@ -24,8 +24,14 @@ void run_seeds(const std::vector<RunOptions>& runs, unsigned jobs,
 // The command that repeats a run.
 [[nodiscard]] std::string command_of(const RunOptions& options);
 [[nodiscard]] std::string report_of(const SeedResult& result);
-// Seeds beginning with 1 until the mutant is found; the seeds that it took, 0: not found.
-[[nodiscard]] std::uint64_t hunt(Mutant mutant, std::uint64_t seeds_max, std::int64_t seconds,
-                                 unsigned jobs, SeedResult& found);
+struct Hunt {
+  std::uint64_t first = 1;  // Seeds.
+  std::uint64_t last = 2'000;
+  std::int64_t seconds = RunOptions().seconds;
+  unsigned jobs = 1;
+};
+// Seeds until the mutant is found, by an invariant that its row names; the seeds that it took, 0:
+// not found.
+[[nodiscard]] std::uint64_t hunt(Mutant mutant, const Hunt& how, SeedResult& found);
 
 }  // namespace coord::sim

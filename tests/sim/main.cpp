@@ -19,13 +19,12 @@ struct Arguments {
   std::uint64_t last = 1;
   bool is_range = false;
   bool all_mutants = false;
-  std::uint64_t mutant_seeds = 2'000;
   unsigned jobs = 1;
 };
 
 constexpr std::string_view kUsage =
     "usage: sim [--seed N | --seeds A..B] [-j JOBS] [--seconds S] [--steps M] [--trace]\n"
-    "           [--mutant N | --mutants] [--mutant-seeds N] [--off FAULT]... [--members N]\n"
+    "           [--mutant N] [--mutants] [--off FAULT]... [--members N]\n"
     "           [--recipes] [--no-recipes]\n";
 
 [[noreturn]] void die(std::string_view why) {
@@ -88,8 +87,6 @@ Arguments parse(const std::vector<std::string>& words) {
       if (word_of(arguments.run.mutant).empty()) die("there is no such mutant");
     } else if (word == "--mutants") {
       arguments.all_mutants = true;
-    } else if (word == "--mutant-seeds") {
-      arguments.mutant_seeds = number_of(value());
     } else if (word == "--off") {
       turn_off(arguments.run, value());
     } else {
@@ -100,20 +97,29 @@ Arguments parse(const std::vector<std::string>& words) {
   return arguments;
 }
 
+// All of them, or the one that --mutant names.
 int run_mutants(const Arguments& arguments) {
   int survivors = 0;
-  for (const auto mutant : kMutants) {
+  Hunt how;
+  how.seconds = arguments.run.seconds;
+  how.jobs = arguments.jobs;
+  if (arguments.is_range) {
+    how.first = arguments.first;
+    how.last = arguments.last;
+  }
+  for (const auto& [mutant, caught_by, word] : mutants()) {
+    if (arguments.run.mutant != Mutant::none && arguments.run.mutant != mutant) continue;
     SeedResult found;
-    const auto seeds =
-        hunt(mutant, arguments.mutant_seeds, arguments.run.seconds, arguments.jobs, found);
+    const auto seeds = hunt(mutant, how, found);
     if (seeds == 0) {
       ++survivors;
-      fmt::print("mutant {:2} survives {} seeds: {}\n", static_cast<int>(mutant),
-                 arguments.mutant_seeds, word_of(mutant));
+      fmt::print("mutant {:3} survives {} seeds: {}\n", static_cast<int>(mutant),
+                 how.last - how.first + 1, word);
+      std::fflush(stdout);
       continue;
     }
-    fmt::print("mutant {:2} found after {} seeds ({}): {}\n    {}\n", static_cast<int>(mutant),
-               seeds, word_of(mutant), found.outcome.failure, command_of(found.options));
+    fmt::print("mutant {:3} found after {} seeds ({}): {}\n    {}\n", static_cast<int>(mutant),
+               seeds, word, found.outcome.failure, command_of(found.options));
     std::fflush(stdout);
   }
   return survivors == 0 ? 0 : 1;

@@ -47,8 +47,8 @@ std::int64_t Member::mono_ms() const {
 core::Tick Member::clock() {
   core::Tick tick{mono_ms(), mono_ms() + wall_offset_ms_};
   if (world_.mutant() == Mutant::expire_by_wall_clock) {
-    last_wall_mono_ms_ = std::max(last_wall_mono_ms_, tick.wall_ms);
-    tick.mono_ms = last_wall_mono_ms_;
+    broken_.last_wall_mono_ms = std::max(broken_.last_wall_mono_ms, tick.wall_ms);
+    tick.mono_ms = broken_.last_wall_mono_ms;
   }
   return tick;
 }
@@ -75,7 +75,7 @@ void Member::post_in(std::uint64_t process, std::function<void()> what) {
 
 void Member::receive(core::Event event) {
   if (!node_) return;
-  if (world_.mutant() != Mutant::none) mutate(event);
+  if (world_.mutant() != Mutant::none && !mutate(event)) return;
   inbox_.push_back(std::move(event));
   schedule_turn();
 }
@@ -91,6 +91,7 @@ void Member::turn() {
   const bool has_more = core::run_turn(inbox_, *node_, clock(), *this);
   if (doom_) return;
   world_.checker().after_turn(*this);
+  broken_.delivered = node_->state().applied();
   if (has_more) schedule_turn();
 }
 
@@ -108,6 +109,10 @@ void Member::tick() {
 }
 
 void Member::trace(const TraceEvent& event) {
+  const auto* candidate = std::get_if<BecameCandidate>(&event);
+  const bool is_first_step =
+      std::holds_alternative<BecameLeader>(event) || (candidate != nullptr && !candidate->pre_vote);
+  if (is_first_step) world_.on_campaign(*this);
   if (!world_.has_trace()) return;
   const auto text = std::visit(
       Overloaded{
@@ -130,11 +135,14 @@ void Member::persist(election::Persist persist, std::vector<core::Message> after
   if (doom_) return;
   world_.witness().on_persist(*this, persist);
   world_.checker().on_persist(*this, persist);
+  if (world_.mutant() == Mutant::event_at_append) tell_ahead(persist);
   COORD_CHECK(persist.number > gathered_.number, "persists are numbered in order");
   gathered_.number = persist.number;
   append(gathered_.batch, std::move(persist));
+  if (world_.mutant() == Mutant::reply_before_sync) send(std::exchange(after, {}));
   std::move(after.begin(), after.end(), std::back_inserter(gathered_.after));
-  if (world_.mutant() == Mutant::reply_before_sync) {
+  if (is_told_early()) {
+    broken_.early_number = gathered_.number;
     receive(core::Persisted{gathered_.number});
   }
   if (!under_way_) write_gathered();
@@ -151,7 +159,9 @@ void Member::write_gathered() {
   COORD_CHECK(!under_way_, "one sync is under way at a time");
   world_.witness().on_written(*this, gathered_.batch);
   if (world_.mutant() != Mutant::none) mutate(gathered_.batch);
-  if (const auto result = wal_->append(gathered_.batch); !result) {
+  auto result = write_vote_alone(gathered_.batch);
+  if (result) result = wal_->append(gathered_.batch);
+  if (!result) {
     if (result.error().failure != Failure::disk_full) return doom(result.error());
     return on_log_full();
   }
@@ -196,7 +206,7 @@ void Member::on_synced() {
   under_way_.reset();
   if (is_slow_) disturbed();
   if (!done.after.empty()) send(std::move(done.after));
-  if (done.number > 0 && world_.mutant() != Mutant::reply_before_sync) {
+  if (done.number > broken_.early_number) {
     receive(core::Persisted{done.number});
   }
   world_.note("synced", id_.value(), done.number, disk_->operations());
@@ -237,7 +247,7 @@ void Member::checkpoint(core::Checkpoint checkpoint) {
   world_.checker().on_checkpoint(*this, checkpoint);
   if (world_.mutant() == Mutant::log_cut_too_early) recycle(checkpoint.applied);
   checkpoint_ = std::move(checkpoint);
-  is_checkpoint_half_ = false;
+  broken_.is_checkpoint_half = false;
   post(world_.delay(world_.calm_mean(world_.plan().store_us, 2'000)), [this] { commit_store(); });
 }
 
@@ -245,8 +255,8 @@ void Member::commit_store() {
   Result<void> result = success();
   if (world_.mutant() == Mutant::none) {
     result = store_.commit(*checkpoint_);
-  } else if (world_.mutant() == Mutant::index_apart_from_data && !is_checkpoint_half_) {
-    is_checkpoint_half_ = true;
+  } else if (world_.mutant() == Mutant::index_apart_from_data &&
+             !std::exchange(broken_.is_checkpoint_half, true)) {
     store_.commit_data(*checkpoint_);
     return post(world_.delay(world_.plan().store_us + 50'000), [this] { commit_store(); });
   } else {
@@ -324,19 +334,11 @@ void Member::deliver(std::vector<core::Delivery> deliveries) {
   for (auto& delivery : deliveries) {
     const auto id = std::visit([](const auto& d) { return d.connection; }, delivery);
     if (!listeners_.contains(id)) continue;
-    auto* const event = std::get_if<core::WatchEvent>(&delivery);
-    const bool splits = world_.mutant() == Mutant::batch_in_two_parts && event != nullptr &&
-                        event->wanted.empty() && event->batch->changes.size() > 1;
-    if (!splits) {
+    if (world_.mutant() != Mutant::none) {
+      deliver_mutated(id, std::move(delivery));
+    } else {
       to_listener(id, std::move(delivery));
-      continue;
     }
-    auto first = *event;
-    first.wanted = {0};
-    auto second = *event;
-    for (std::uint32_t i = 1; i < event->batch->changes.size(); ++i) second.wanted.push_back(i);
-    to_listener(id, std::move(first));
-    to_listener(id, std::move(second));
   }
 }
 

@@ -13,7 +13,9 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "coord/core/node.hpp"
@@ -74,7 +76,7 @@ class Member final : public core::Ports, public TraceSink {
   void end(End how);
   void lose_power_at(std::uint64_t operations_from_now);
   void pause(std::int64_t for_us);
-  void jump_wall(std::int64_t by_ms) { wall_offset_ms_ += by_ms; }
+  void jump_wall(std::int64_t by_ms);
   void fill_disk(std::int64_t for_us);
   void fill_store(std::int64_t for_us);
   void fail_next_sync() { disk_->faults.next_sync_loses = true; }
@@ -107,10 +109,9 @@ class Member final : public core::Ports, public TraceSink {
   void post(std::int64_t delay_us, std::function<void()> what);
   void post_in(std::uint64_t process, std::function<void()> what);
   void restart_later();
-  [[nodiscard]] Plan own_plan() const;
+  [[nodiscard]] Plan own_plan();
   void boot();
   bool check_damage();
-  void stop_at_damage(const std::string& file, std::uint64_t offset);
   void check_recovery();
   void check_replay();
   [[nodiscard]] bool fails_to_read();
@@ -129,10 +130,20 @@ class Member final : public core::Ports, public TraceSink {
   void die_if_doomed();
   [[nodiscard]] core::Tick clock();
   // mutants.cpp: what is broken on purpose on the way in and out.
-  void mutate(core::Event& event) const;
+  // False: this event is not for the Node.
+  [[nodiscard]] bool mutate(core::Event& event);
+  bool mutate_request(core::Request& request);
+  void mutate_watch(core::Subscribe& subscribe);
+  void mutate_reply(const core::Message& message, election::AppendReply& reply);
+  void shift_leases(std::int64_t by_ms);
   void mutate(disk::WalBatch& batch) const;
-  void mutate(core::NodeState& started) const;
+  void mutate(core::StateLimits& limits);
+  void mutate(core::NodeState& started);
   void mutate_disks();
+  [[nodiscard]] bool is_told_early() const;
+  [[nodiscard]] Result<void> write_vote_alone(const disk::WalBatch& batch);
+  void tell_ahead(const election::Persist& persist);
+  void deliver_mutated(ConnectionId connection, core::Delivery delivery);
   void disturbed() { calm_since_ms_ = std::max(calm_since_ms_, mono_ms()); }
   void to_listener(ConnectionId connection, core::Delivery delivery);
 
@@ -156,7 +167,6 @@ class Member final : public core::Ports, public TraceSink {
   bool is_slow_ = false;    // The sync under way takes long.
   bool is_synced_ = false;  // The sync under way was done, and not yet reported.
   std::optional<core::Checkpoint> checkpoint_;
-  bool is_checkpoint_half_ = false;  // Mutant index_apart_from_data: the data is there.
   Index recycled_;
   std::optional<server::SnapshotReader> snapshot_reader_;  // Of this process.
   std::optional<server::SnapshotWriter> snapshot_writer_;
@@ -171,9 +181,27 @@ class Member final : public core::Ports, public TraceSink {
   std::int64_t mono_base_us_ = 0;
   std::int64_t mono_start_us_ = 0;
   std::int64_t wall_offset_ms_ = 0;
-  std::int64_t last_wall_mono_ms_ = 0;  // Mutant expire_by_wall_clock.
   bool wants_damage_ = false;
   bool is_retired_ = false;
+
+  // What a mutant keeps in mind.
+  struct Watched {
+    watch::Filter filter;
+    std::int64_t deaf_until_us = 0;  // watch_after_read
+    bool is_live = false;
+    std::set<Zxid> told;  // event_at_append
+  };
+  struct Broken {
+    bool is_checkpoint_half = false;            // index_apart_from_data: the data is there.
+    std::int64_t last_wall_mono_ms = 0;         // expire_by_wall_clock
+    std::int64_t ended_us = 0;                  // expire_without_entry
+    std::uint64_t early_number = 0;             // Persisted, and told before it was.
+    election::HardState stored;                 // vote_apart_from_term
+    std::map<MemberId, core::Message> replies;  // lease_by_wall_clock: the latest of each.
+    std::map<std::pair<ConnectionId, WatchId>, Watched> watched;
+    Zxid delivered;  // event_at_append: by the last turn.
+  };
+  Broken broken_;
 };
 
 }  // namespace coord::sim

@@ -18,6 +18,19 @@ namespace {
 
 constexpr std::uint64_t kRecoveryStepsMax = 12;
 
+// What a recovery makes of the log that ends silently where the damage is (a mutant).
+void stop_at_damage(SimDisk& disk, const std::string& file, std::uint64_t offset) {
+  auto bytes = disk.content(file);
+  std::fill(
+      bytes.begin() + static_cast<std::ptrdiff_t>(offset / disk::kSectorBytes * disk::kSectorBytes),
+      bytes.end(), '\0');
+  disk.set_content(file, std::move(bytes));
+  const auto names = disk.list();
+  for (const auto& name : names.value()) {
+    if (disk::parse_segment_name(name) && name > file) (void)disk.remove(name);
+  }
+}
+
 }  // namespace
 
 Result<Started> start_from(disk::Disk& disk, const disk::StateStore& store, const Plan& plan,
@@ -72,13 +85,10 @@ void Member::restart_later() {
   world_.after(wait, [this] { start(); });
 }
 
-// As the world drew it, but for the mutant whose state depends on who it is.
-Plan Member::own_plan() const {
+// As the world drew it, but for the mutants whose state depends on the member.
+Plan Member::own_plan() {
   auto plan = world_.plan();
-  if (world_.mutant() == Mutant::state_by_member) {
-    plan.limits.retry.entries_kept += static_cast<std::size_t>(id_.value());
-    plan.limits.retry.age_ms += static_cast<std::int64_t>(id_.value()) * 1'000;
-  }
+  if (world_.mutant() != Mutant::none) mutate(plan.limits);
   return plan;
 }
 
@@ -111,7 +121,7 @@ void Member::boot() {
   // A machine that lost its power counts from somewhere else afterwards.
   mono_base_us_ = world_.between(1'000'000, 1'000'000'000);
   calm_since_ms_ = mono_ms();
-  last_wall_mono_ms_ = 0;
+  broken_.last_wall_mono_ms = 0;
   world_.witness().on_start(*this, started.value().state);
   world_.checker().on_start(*this, started.value().state);
   check_replay();
@@ -153,7 +163,7 @@ bool Member::fails_to_read() {
 }
 
 // Damage before the last batch must be refused, naming the file; then the disk is repaired (by
-// hand, as it were). Returns false if the mutant took it for the end of the log, and died of it.
+// hand, as it were). Returns false if it was not.
 bool Member::check_damage() {
   auto scan = disk::read_wal(*disk_);
   if (!scan || scan.value().segments.empty()) return true;
@@ -169,6 +179,7 @@ bool Member::check_damage() {
   world_.count(Count::bit_rot);
   world_.note("bit rot", id_.value(), offset);
   auto copy = disk_->clone();
+  if (world_.mutant() == Mutant::stop_at_bad_checksum) stop_at_damage(*copy, name, offset);
   const auto opened = disk::open_wal(*copy, world_.plan().wal);
   if (opened) {
     world_.fail(16, fmt::format("{} is damaged at {} and the log opens", name, offset));
@@ -179,25 +190,8 @@ bool Member::check_damage() {
     world_.fail(16, fmt::format("{} is damaged at {}: {}", name, offset, opened.error().message));
     return false;
   }
-  if (world_.mutant() == Mutant::stop_at_bad_checksum) {
-    stop_at_damage(name, offset);
-  } else {
-    disk_->set_content(name, whole);
-  }
+  disk_->set_content(name, whole);
   return true;
-}
-
-void Member::stop_at_damage(const std::string& file, std::uint64_t offset) {
-  auto bytes = disk_->content(file);
-  std::fill(
-      bytes.begin() + static_cast<std::ptrdiff_t>(offset / disk::kSectorBytes * disk::kSectorBytes),
-      bytes.end(), '\0');
-  disk_->set_content(file, std::move(bytes));
-  const auto names = disk_->list();
-  for (const auto& name : names.value()) {
-    if (disk::parse_segment_name(name) && name > file) (void)disk_->remove(name);
-  }
-  (void)disk_->sync_directory();
 }
 
 void Member::check_replay() {
@@ -276,9 +270,13 @@ void Member::end(End how) {
     disk_->end_process();
   }
   // A commit under way survives or not, whoever ended.
+  const auto stored = broken_.stored;
+  broken_ = Broken();
+  broken_.stored = stored;
+  broken_.ended_us = world_.now();
   const bool was_full = store_.faults.is_full;
   StoreCrashOdds odds;
-  if (how == End::process) odds.fallback_percent = 0;
+  if (how == End::process) odds.fallback_percent = odds.unsynced_lost_percent = 0;
   const bool is_plain = world_.mutant() == Mutant::none;
   store_.crash(world_.prng(), checkpoint_ && is_plain ? &*checkpoint_ : nullptr, odds);
   store_.faults.is_full = was_full;
@@ -316,6 +314,11 @@ void Member::pause(std::int64_t for_us) {
 void Member::retire() {
   is_retired_ = true;
   end(End::power);
+}
+
+void Member::jump_wall(std::int64_t by_ms) {
+  wall_offset_ms_ += by_ms;
+  if (world_.mutant() == Mutant::lease_by_wall_clock) shift_leases(by_ms);
 }
 
 void Member::fill_disk(std::int64_t for_us) {

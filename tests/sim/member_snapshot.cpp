@@ -32,7 +32,7 @@ void Member::write_snapshot(core::SnapshotWrite write) {
 }
 
 void Member::write_next() {
-  if (!snapshot_writer_) snapshot_writer_.emplace(store_, world_.plan().limits);
+  if (!snapshot_writer_) snapshot_writer_.emplace(store_, own_plan().limits);
   auto done = snapshot_writer_->write(snapshot_writes_.front());
   if (!done) {
     if (done.error().failure != Failure::disk_full) return doom(done.error());

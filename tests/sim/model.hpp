@@ -67,6 +67,8 @@ class Model {
   };
   [[nodiscard]] const std::map<SessionId, Session>& sessions() const noexcept { return sessions_; }
   [[nodiscard]] bool was_live_at(SessionId id, Zxid zxid) const;
+  // The window still holds the answer to the request with this hash.
+  [[nodiscard]] bool remembers(std::uint64_t hash) const;
   // The changes that a watch wants of one revision; empty if none.
   [[nodiscard]] std::vector<znode::Change> wanted(const watch::Filter& filter, Zxid zxid) const;
 

@@ -78,15 +78,22 @@ Result<void> ModelStore::adopt(std::unique_ptr<disk::SnapshotSink> sink) {
   before_.clear();
   mark_before_.reset();
   can_fall_back_ = false;
+  is_unsynced_ = faults.adopts_unsynced;
   if (!std::exchange(faults.adopts_part, false)) return success();
+  lose_half();
+  set_digest();
+  return error(Failure::io, "the power is gone");
+}
+
+// The later records, but not those without which nothing can be read at all.
+void ModelStore::lose_half() {
+  if (records_.empty()) return;
   auto middle = records_.begin();
   std::advance(middle, static_cast<std::ptrdiff_t>(records_.size() / 2));
   std::erase_if(records_, [at = middle->first](const auto& record) {
     return record.first > at && record.first.first != Table::meta &&
            record.first.first != Table::members;
   });
-  set_digest();
-  return error(Failure::io, "the power is gone");
 }
 
 }  // namespace coord::sim

@@ -67,6 +67,7 @@ Result<void> ModelStore::commit(const core::Checkpoint& checkpoint) {
   trim(checkpoint.trim_changes_below);
   mark_ = core::CheckpointMark{checkpoint.applied, checkpoint.applied_term, checkpoint.digest};
   can_fall_back_ = true;
+  is_unsynced_ = false;
   return success();
 }
 
@@ -160,6 +161,9 @@ void ModelStore::crash(Prng& prng, const core::Checkpoint* under_way, const Stor
       }
     }
     mark_ = mark_before_;
+  }
+  if (std::exchange(is_unsynced_, false) && prng.chance(odds.unsynced_lost_percent, 100)) {
+    lose_half();
   }
   // One step back at most: the page before was overwritten by the commit after it.
   can_fall_back_ = false;

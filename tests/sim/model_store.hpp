@@ -23,11 +23,13 @@ struct StoreFaults {
   bool commit_fails = false;  // EIO: the caller ends the process.
   // The next adopt() takes a part for the whole, and the power goes (a mutant).
   bool adopts_part = false;
+  bool adopts_unsynced = false;  // What adopt() took over may be lost with the power (a mutant).
 };
 
 struct StoreCrashOdds {
   std::uint64_t under_way_kept_percent = 50;
   std::uint64_t fallback_percent = 5;
+  std::uint64_t unsynced_lost_percent = 50;  // Of a store that was adopted before it was synced.
 };
 
 class ModelStore final : public disk::StateStore {
@@ -64,6 +66,7 @@ class ModelStore final : public disk::StateStore {
   void set(const Key& key, const std::optional<std::string>& bytes);
   void trim(Zxid below);
   void set_digest();
+  void lose_half();
 
   std::map<Key, std::string> records_;
   std::optional<core::CheckpointMark> mark_;
@@ -71,6 +74,7 @@ class ModelStore final : public disk::StateStore {
   std::map<Key, std::optional<std::string>> before_;
   std::optional<core::CheckpointMark> mark_before_;
   bool can_fall_back_ = false;
+  bool is_unsynced_ = false;
 };
 
 }  // namespace coord::sim

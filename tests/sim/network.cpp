@@ -44,7 +44,13 @@ void Network::send(std::vector<core::Message> messages) {
   constexpr std::uint64_t kWireOneIn = 4;
   for (auto& message : messages) {
     world_.count(Count::message_sent);
-    if (++sent_ % kWireOneIn == 0) message = through_wire(message);
+    if (const auto* body = std::get_if<election::Body>(&message.body);
+        body != nullptr && std::holds_alternative<election::TimeoutNow>(*body)) {
+      world_.on_hand_over(message.from, message.to);
+    }
+    // The wire form refuses what this mutant sends.
+    const bool has_wire_form = world_.mutant() != Mutant::commit_unverified;
+    if (++sent_ % kWireOneIn == 0 && has_wire_form) message = through_wire(message);
     if (world_.plan().has(Fault::loose_links)) {
       carry_loose(message);
     } else {

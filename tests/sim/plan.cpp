@@ -5,6 +5,7 @@ namespace {
 
 constexpr std::int64_t kMs = 1'000;
 constexpr std::int64_t kSecond = 1'000'000;
+constexpr std::uint64_t kApart = 0x6170617274U;
 
 std::int64_t draw(Prng& prng, std::int64_t low, std::int64_t high) {
   return low + static_cast<std::int64_t>(prng.below(static_cast<std::uint64_t>(high - low + 1)));
@@ -28,6 +29,16 @@ void draw_limits(Plan& plan, Prng& prng) {
   plan.limits.retry.entries_max = plan.limits.retry.entries_kept + size(1, 1'000);
   plan.limits.tree.container_grace_ms = draw(prng, 50, 5'000);
   plan.node.requests.pending_max = size(4, 200);
+}
+
+void draw_apart(Plan& plan, Prng& prng) {
+  if (plan.has(Fault::small_appends)) {
+    plan.node.raft.append_entries_max = static_cast<std::size_t>(prng.between(1, 8));
+    plan.node.raft.inflight_max = static_cast<std::size_t>(prng.between(4, 16));
+  }
+  if (!plan.has(Fault::short_sessions)) return;
+  plan.session_ttl_ms_min = draw(prng, 300, 600);
+  plan.limits.sessions.ttl_ms_min = plan.session_ttl_ms_min;
 }
 
 // How soon a member that lags needs the state in place of the log.
@@ -55,7 +66,8 @@ void break_raft(election::Options& raft, Mutant mutant) {
       {Mutant::log_beyond_snapshot, Defect::keeps_log_beyond_snapshot},
       {Mutant::late_pre_vote_ignored, Defect::ignores_late_pre_votes},
       {Mutant::expire_without_lease, Defect::expires_without_lease},
-      {Mutant::session_clocks_forgotten, Defect::forgets_session_clocks}};
+      {Mutant::session_clocks_forgotten, Defect::forgets_session_clocks},
+      {Mutant::removed_campaigns, Defect::campaigns_when_removed}};
   if (const auto at = defects.find(mutant); at != defects.end()) raft.defect = at->second;
   if (mutant == Mutant::no_pre_vote) raft.pre_vote = false;
   if (mutant == Mutant::no_check_quorum) raft.check_quorum = false;
@@ -115,94 +127,17 @@ std::string_view word_of(Fault fault) noexcept {
       "network-delay", "client-retry", "client-abandon", "client-reconnect", "small-limits",
       "peer-delay",    "message-loss", "message-repeat", "loose-links",      "clog",
       "partition",     "link-break",   "false-hint",     "crash-all",        "slow-member",
-      "transfer",      "membership",   "core-only"};
+      "transfer",      "membership",   "core-only",      "cut-elections",    "small-appends",
+      "short-sessions"};
   return kWords[static_cast<std::size_t>(fault)];
-}
-
-std::string_view word_of(Mutant mutant) noexcept {
-  switch (mutant) {
-    case Mutant::none:
-      return "none";
-    case Mutant::vote_not_stored:
-      return "the vote is not stored with its term";
-    case Mutant::conflict_kept:
-      return "an append that contradicts the log does not cut it";
-    case Mutant::committed_configuration:
-      return "a configuration counts only once it is committed";
-    case Mutant::configuration_not_rolled_back:
-      return "a configuration stays in use when its entry is cut off";
-    case Mutant::expire_without_lease:
-      return "a leader that was deposed ends sessions";
-    case Mutant::directory_not_synced:
-      return "the log's directory is never synced";
-    case Mutant::part_of_snapshot:
-      return "a part of a snapshot survives a crash as if it were whole";
-    case Mutant::log_beyond_snapshot:
-      return "the old log is kept beyond a snapshot that it contradicts";
-    case Mutant::late_pre_vote_ignored:
-      return "a pre-vote from an earlier term is not answered";
-    case Mutant::vote_without_log:
-      return "votes are granted without comparing logs";
-    case Mutant::commit_earlier_terms:
-      return "entries of earlier terms are committed by their copies";
-    case Mutant::cut_on_append:
-      return "a late append cuts what came after it";
-    case Mutant::commit_unverified:
-      return "a follower takes over the leader's commit index as it is";
-    case Mutant::union_majority:
-      return "one majority of both halves of a joint configuration";
-    case Mutant::change_too_early:
-      return "the membership changes before an entry of the own term is committed";
-    case Mutant::configuration_not_restored:
-      return "the configuration is not restored from a snapshot";
-    case Mutant::read_without_index:
-      return "a leader reads without asking anybody";
-    case Mutant::read_before_own_commit:
-      return "a new leader answers reads before its first commit";
-    case Mutant::read_of_earlier_round:
-      return "answers of one round count for a read that came later";
-    case Mutant::lease_from_reply:
-      return "a lease is counted from the reply";
-    case Mutant::lease_after_transfer:
-      return "a lease is kept over the transfer of leadership";
-    case Mutant::session_clocks_forgotten:
-      return "a new leader does not restart the clocks of sessions";
-    case Mutant::state_by_member:
-      return "the state depends on the member";
-    case Mutant::late_acknowledgement:
-      return "an acknowledgement of an earlier term counts";
-    case Mutant::no_pre_vote:
-      return "no pre-vote";
-    case Mutant::no_check_quorum:
-      return "a leader that hears nobody stays";
-    case Mutant::reply_before_sync:
-      return "a member acknowledges before its sync";
-    case Mutant::believe_second_sync:
-      return "after a failed sync, tries again and believes the success";
-    case Mutant::expire_by_wall_clock:
-      return "sessions expire by the node's wall clock";
-    case Mutant::ephemerals_stay:
-      return "ephemerals of an ended session stay in the checkpoint";
-    case Mutant::window_not_stored:
-      return "the retry window is not in the checkpoint";
-    case Mutant::index_apart_from_data:
-      return "applied index and data are stored in two transactions";
-    case Mutant::log_cut_too_early:
-      return "the log is cut before the checkpoint is durable";
-    case Mutant::stop_at_bad_checksum:
-      return "recovery stops silently at the first bad checksum";
-    case Mutant::resume_wrongly:
-      return "a watch resumes inclusive, without what lies between, or after its first read";
-    case Mutant::batch_in_two_parts:
-      return "the event of a transaction is sent in two parts";
-  }
-  return "";
 }
 
 Plan draw_plan(const RunOptions& options, Prng& prng) {
   Plan plan;
+  Prng apart(options.seed ^ kApart);
   for (std::size_t i = 0; i < kFaults; ++i) {
-    const bool drawn = prng.chance(1, 2);
+    auto& from = i < static_cast<std::size_t>(kFirstApart) ? prng : apart;
+    const bool drawn = from.chance(1, 2);
     plan.on[i] = drawn && (options.faults_off >> i & 1) == 0;
   }
   draw_members(plan, options, prng);
@@ -223,14 +158,16 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   draw_clocks(plan, prng);
   draw_network(plan, prng);
   draw_moments(plan);
-  plan.variant = prng.next();
+  plan.addresses = prng.next();
   plan.wal.segment_bytes = 256 * kKiB;
   plan.node.checkpoint.interval_ms = 5'000;
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
+  draw_apart(plan, apart);
   if (plan.members > 1 || plan.has(Fault::membership)) draw_snapshots(plan, prng);
   // A majority of whom is known before the run only while nobody changes it.
   if (plan.has(Fault::membership)) plan.on[static_cast<std::size_t>(Fault::core_only)] = false;
   break_raft(plan.node.raft, options.mutant);
+  plan.limits.defects.admits_ended_sessions = options.mutant == Mutant::create_after_close;
   plan.limits.requests = plan.node.requests;
   plan.wal.salt = prng.next();
   plan.node.cluster = "00000000-0000-4000-8000-000000000001";

@@ -13,6 +13,7 @@
 #include "coord/base/prng.hpp"
 #include "coord/core/node.hpp"
 #include "coord/disk/wal.hpp"
+#include "tests/sim/mutant.hpp"
 
 namespace coord::sim {
 
@@ -51,89 +52,15 @@ enum class Fault : std::uint8_t {
   transfer,     // Of leadership.
   membership,   // Members come and go, become voters and observers, replace each other.
   core_only,    // When the faults end, only a majority comes back.
+  // Drawn apart, so that seeds without them are the runs that they were.
+  cut_elections,   // Whoever begins to campaign or to lead, or hands over, is cut off or dies.
+  small_appends,   // Few entries in a message, few messages on their way.
+  short_sessions,  // Shorter than a leader needs to notice that it was deposed.
   count
 };
 inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count);
+inline constexpr auto kFirstApart = Fault::cut_elections;
 [[nodiscard]] std::string_view word_of(Fault fault) noexcept;
-
-// What is deliberately broken, by its number in the project's list; none: nothing is.
-// Hundreds: other forms of the same number.
-enum class Mutant : std::uint16_t {
-  none = 0,
-  vote_not_stored = 1,
-  vote_without_log = 2,
-  commit_earlier_terms = 3,
-  cut_on_append = 4,
-  conflict_kept = 104,
-  commit_unverified = 5,
-  reply_before_sync = 6,
-  believe_second_sync = 7,
-  union_majority = 8,
-  committed_configuration = 108,
-  change_too_early = 9,
-  configuration_not_restored = 10,
-  configuration_not_rolled_back = 110,
-  read_without_index = 11,
-  read_before_own_commit = 111,
-  read_of_earlier_round = 211,
-  lease_from_reply = 12,
-  lease_after_transfer = 112,
-  expire_by_wall_clock = 13,
-  expire_without_lease = 113,
-  session_clocks_forgotten = 14,
-  ephemerals_stay = 15,
-  window_not_stored = 16,
-  index_apart_from_data = 17,
-  log_cut_too_early = 18,
-  directory_not_synced = 118,
-  part_of_snapshot = 19,
-  log_beyond_snapshot = 119,
-  stop_at_bad_checksum = 20,
-  resume_wrongly = 21,
-  batch_in_two_parts = 22,
-  state_by_member = 23,
-  late_acknowledgement = 24,
-  no_pre_vote = 25,
-  late_pre_vote_ignored = 125,
-  no_check_quorum = 26,
-};
-inline constexpr std::array kMutants{Mutant::vote_not_stored,
-                                     Mutant::vote_without_log,
-                                     Mutant::commit_earlier_terms,
-                                     Mutant::cut_on_append,
-                                     Mutant::conflict_kept,
-                                     Mutant::commit_unverified,
-                                     Mutant::reply_before_sync,
-                                     Mutant::believe_second_sync,
-                                     Mutant::union_majority,
-                                     Mutant::committed_configuration,
-                                     Mutant::change_too_early,
-                                     Mutant::configuration_not_restored,
-                                     Mutant::configuration_not_rolled_back,
-                                     Mutant::read_without_index,
-                                     Mutant::read_before_own_commit,
-                                     Mutant::read_of_earlier_round,
-                                     Mutant::lease_from_reply,
-                                     Mutant::lease_after_transfer,
-                                     Mutant::expire_by_wall_clock,
-                                     Mutant::expire_without_lease,
-                                     Mutant::session_clocks_forgotten,
-                                     Mutant::ephemerals_stay,
-                                     Mutant::window_not_stored,
-                                     Mutant::index_apart_from_data,
-                                     Mutant::log_cut_too_early,
-                                     Mutant::directory_not_synced,
-                                     Mutant::part_of_snapshot,
-                                     Mutant::log_beyond_snapshot,
-                                     Mutant::stop_at_bad_checksum,
-                                     Mutant::resume_wrongly,
-                                     Mutant::batch_in_two_parts,
-                                     Mutant::state_by_member,
-                                     Mutant::late_acknowledgement,
-                                     Mutant::no_pre_vote,
-                                     Mutant::late_pre_vote_ignored,
-                                     Mutant::no_check_quorum};
-[[nodiscard]] std::string_view word_of(Mutant mutant) noexcept;
 
 struct RunOptions {
   std::uint64_t seed = 1;
@@ -169,10 +96,11 @@ struct Plan {
   MemberId slow_member;
   std::int64_t think_us = 0;
   std::uint64_t value_bytes_max = 0;
+  std::int64_t session_ttl_ms_min = 1'000;
+  std::uint64_t addresses = 0;  // What stands for addresses and the seeds of hash tables.
   // A member's second in true milliseconds, by its id.
   std::map<MemberId, std::int64_t> clock_permille;
   bool with_recipes = false;  // Clients take part in locks, elections and the rest too.
-  std::uint64_t variant = 0;  // Of a mutant that has several forms.
 
   core::NodeOptions node;  // Without the member's id.
   core::StateLimits limits;

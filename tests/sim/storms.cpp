@@ -174,11 +174,42 @@ void World::partition(Member& lonely) {
       if (!is_cut) continue;
       const auto begins = is_swizzle ? between(0, 500'000) : 0;
       const auto ends = begins + (is_swizzle ? between(1, lasts) : lasts);
-      after(begins, [this, from, to] { network_->cut(from, to); });
-      after(std::min(ends, std::max(begins, plan_.faults_end_us - now_us_)),
-            [this, from, to] { network_->heal(from, to); });
+      cut_for(from, to, begins, ends);
     }
   }
+}
+
+void World::cut_for(MemberId from, MemberId to, std::int64_t begins, std::int64_t ends) {
+  after(begins, [this, from, to] { network_->cut(from, to); });
+  after(std::min(ends, std::max(begins, plan_.faults_end_us - now_us_)),
+        [this, from, to] { network_->heal(from, to); });
+}
+
+// What a member alone has from its first steps in a term is what terms disagree about later: so it
+// is cut off then, or loses its power.
+void World::on_campaign(Member& member) {
+  if (!is_stormy() || !plan_.has(Fault::cut_elections) || members_.size() < 2 || !chance(30))
+    return;
+  count(Count::election_cut);
+  const auto begins =
+      std::min(between(0, 4 * plan_.peers_us + 2 * plan_.sync_us), plan_.faults_end_us - now_us_);
+  if (chance(20)) {
+    return after(begins, [&member] { member.end(Member::End::power); });
+  }
+  const auto ends = begins + between(50'000, chance(30) ? 5 * kSecond : kSecond);
+  const auto way = prng_.below(4);
+  for (const auto& other : members_) {
+    if (other.get() == &member) continue;
+    if (way != 1) cut_for(other->id(), member.id(), begins, ends);
+    if (way != 2) cut_for(member.id(), other->id(), begins, ends);
+  }
+}
+
+// No promise binds anybody while leadership is handed over: the one that leaves hears of it late.
+void World::on_hand_over(MemberId from, MemberId to) {
+  if (!is_stormy() || !plan_.has(Fault::cut_elections) || !chance(50)) return;
+  count(Count::hand_over_clogged);
+  network_->clog(to, from, std::min(between(5'000, 400'000), plan_.faults_end_us - now_us_));
 }
 
 // ---------------------------------------------------------------- the end of the faults
@@ -196,7 +227,7 @@ void World::end_storms() {
   calm_us_ = now_us_;
   after(led_from_us() - now_us_, [this] {
     const auto* now = leader();
-    if (now == nullptr) return fail(18, "liveness: there is no leader");
+    if (now == nullptr || !is_core(now->id())) return fail(18, "liveness: there is no leader");
     term_ = now->node().raft().term();
     note("led", now->id().value(), term_.value());
     watch_liveness();
@@ -240,6 +271,13 @@ void World::choose_core() {
     const auto at = std::find_if(order.begin(), order.end(),
                                  [&](auto i) { return members_[i].get() == first; });
     if (at != order.end()) std::swap(*order.begin(), *at);
+  }
+  if (plan_.has(Fault::cut_elections)) {
+    // Whoever is in the latest term is waited for: nobody wins without catching up with it.
+    const auto last = std::max_element(order.begin(), order.end(), [this](auto a, auto b) {
+      return witness_->term_of(members_[a]->id()) < witness_->term_of(members_[b]->id());
+    });
+    std::swap(*last, order.back());
   }
   order.resize(plan_.members - (plan_.members / 2 + 1));
   const auto way = prng_.below(4);

@@ -51,11 +51,15 @@ void Witness::check_recovered(const Member& member, const election::Restored& lo
     if (is_same(image, log)) return;
   }
   const auto last = log.entries.empty() ? snapshot.index : log.entries.back()->index;
+  const bool is_vote_lost = log.hard_state.term < known.synced.hard_state.term ||
+                            (log.hard_state.term == known.synced.hard_state.term &&
+                             log.hard_state.vote != known.synced.hard_state.vote);
   world_.fail(
-      5, fmt::format("member {} synced up to {} (term {}, vote {}), and {} is there (term "
-                     "{}, vote {})",
-                     member.id(), known.synced.last(), known.synced.hard_state.term,
-                     known.synced.hard_state.vote, last, log.hard_state.term, log.hard_state.vote));
+      is_vote_lost ? 1 : 5,
+      fmt::format("member {} synced up to {} (term {}, vote {}), and {} is there (term "
+                  "{}, vote {})",
+                  member.id(), known.synced.last(), known.synced.hard_state.term,
+                  known.synced.hard_state.vote, last, log.hard_state.term, log.hard_state.vote));
 }
 
 bool Witness::is_synced(const Member& member, const election::LogEntry& entry) const {
@@ -79,14 +83,39 @@ void Witness::on_start(const Member& member, const core::NodeState& state) {
   log.under_way.reset();
   log.adopted.reset();
   log.configurations.clear();
-  log.configurations[state.log.snapshot.index] = state.log.membership;
+  log.configurations[state.log.snapshot.index] =
+      checked_configuration(member, state.log.snapshot.index, state.log.membership);
   for (const auto& entry : state.log.entries) {
     if (entry->kind != election::EntryKind::membership) continue;
     (void)election::decode(entry->payload, log.configurations[entry->index]);
   }
-  log.before = log.configurations.rbegin()->second;
+  log.before = *log.configurations.rbegin();
+  log.unchecked = Index();
   log.term = Term();
   log.committed = Index();
+}
+
+std::optional<election::Membership> Witness::configuration_at(Index index) const {
+  const auto after = configurations_.upper_bound(index);
+  if (after == configurations_.begin()) return std::nullopt;
+  return std::prev(after)->second;
+}
+
+// A snapshot brings the configuration that the entries up to it made.
+election::Membership Witness::checked_configuration(const Member& member, Index index,
+                                                    const election::Membership& membership) const {
+  auto known = configuration_at(index);
+  if (!known) return membership;
+  if (*known != membership) {
+    world_.fail(7, fmt::format("member {} has another configuration at {} than was committed",
+                               member.id(), index));
+  }
+  return *known;
+}
+
+Term Witness::term_of(MemberId id) const {
+  const auto at = logs_.find(id);
+  return at == logs_.end() ? Term() : at->second.synced.hard_state.term;
 }
 
 void Witness::on_end(const Member& member) { logs_[member.id()].mirror = Image(); }
@@ -118,11 +147,24 @@ void Witness::on_persist(const Member& member, const election::Persist& persist)
     }
     previous = entry->term;
     if (entry->kind != election::EntryKind::membership) continue;
+    check_change(member, *entry);
     if (!election::decode(entry->payload, log.configurations[entry->index])) {
       return world_.fail(7, fmt::format("the membership at {} cannot be read", entry->index));
     }
   }
   log.mirror.put(persist.hard_state, persist.entries);
+}
+
+// Section 4.1, as corrected in 2015: until an entry of its own term is committed, a leader does not
+// know which configuration the next one follows. Joint consensus would forgive it.
+void Witness::check_change(const Member& member, const election::LogEntry& entry) {
+  const auto& raft = member.node().raft();
+  if (raft.role() != election::Role::leader || raft.term() != entry.term) return;
+  note_commits(member);
+  if (!committed_.empty() && committed_.back()->term >= entry.term) return;
+  world_.fail(6, fmt::format("member {} changes the ensemble at {}, and no entry of its term {} is "
+                             "committed",
+                             member.id(), entry.index, entry.term));
 }
 
 void Witness::on_written(const Member& member, const disk::WalBatch& batch) {
@@ -145,7 +187,7 @@ void Witness::on_adopted(const Member& member, election::SnapshotMark mark,
                                       member.id(), mark.index, mark.term));
   }
   log.synced.rebase(mark);
-  log.adopted.emplace(mark, membership);
+  log.adopted.emplace(mark, checked_configuration(member, mark.index, membership));
 }
 
 // ---------------------------------------------------------------- what they say
@@ -179,7 +221,7 @@ void Witness::on_send(const Member& member, const core::Message& message) {
   };
   std::visit(
       Overloaded{[&](const election::VoteRequest& request) {
-                   if (request.is_pre_vote) return;
+                   if (request.is_pre_vote) return check_may_ask(member);
                    check_vote(member, request.term, member.id());
                    require_last(request.term, request.last_index, "campaigns with a log up to");
                  },
@@ -200,6 +242,17 @@ void Witness::on_send(const Member& member, const core::Message& message) {
                  },
                  [](const auto&) {}},
       *body);
+}
+
+// Who knew before this turn that it was removed asks nobody for a vote any more.
+void Witness::check_may_ask(const Member& member) {
+  const auto& log = logs_[member.id()];
+  if (log.configurations.empty()) return;
+  const auto& [index, latest] = *log.configurations.rbegin();
+  if (latest.is_voter(member.id()) || index > log.committed) return;
+  world_.fail(18,
+              fmt::format("liveness: member {} campaigns, and knows since {} that it is no voter",
+                          member.id(), index));
 }
 
 // ---------------------------------------------------------------- after each turn
@@ -230,6 +283,11 @@ void Witness::note_commits(const Member& member) {
   const auto& raft = member.node().raft();
   auto& log = logs_[member.id()];
   take_over_adopted(member);
+  const auto applied = index_of(member.node().state().applied());
+  if (applied > log.synced.last()) {
+    world_.fail(5, fmt::format("member {} has applied {} and tells of it, and has {} on its disk",
+                               member.id(), applied, log.synced.last()));
+  }
   while (committed_.size() < raft.committed().value() && !world_.has_failed()) {
     const Index next(committed_.size() + 1);
     const auto* entry = log.mirror.find(next);
@@ -237,28 +295,41 @@ void Witness::note_commits(const Member& member) {
       return world_.fail(
           4, fmt::format("member {} commits {}, which it does not have", member.id(), next));
     }
-    // One turn may commit an entry and go on to the next configuration.
-    if (!is_quorum(raft.membership(), next, (*entry)->term) &&
-        !is_quorum(log.before, next, (*entry)->term)) {
-      return world_.fail(6, fmt::format("member {} commits {} of term {}, which no quorum has on "
-                                        "its disks",
-                                        member.id(), next, (*entry)->term));
-    }
     committed_.push_back(*entry);
+    if (!log.unchecked) log.unchecked = next;
     if ((*entry)->kind == election::EntryKind::membership) {
       world_.count(Count::membership);
       (void)election::decode((*entry)->payload, membership_);
+      configurations_[next] = membership_;
     }
     auto& last = committed_in_[raft.term()];
     last = std::max(last, next);
   }
 }
 
+// One turn may commit an entry and go on to the next configuration: one of those that were in force
+// in it must have had its quorum. What is synced does not change within a turn.
+void Witness::check_quorums(const Member& member, Log& log) {
+  const auto from = std::exchange(log.unchecked, Index());
+  if (!from) return;
+  for (auto index = from; index.value() <= committed_.size(); index = index.next()) {
+    const auto term = committed_[index.value() - 1]->term;
+    const auto has_quorum = [&](const auto& one) { return is_quorum(one.second, index, term); };
+    if (has_quorum(log.before) || std::any_of(log.configurations.upper_bound(log.before.first),
+                                              log.configurations.end(), has_quorum)) {
+      continue;
+    }
+    world_.fail(6, fmt::format("member {} commits {} of term {}, which no quorum has on its disks",
+                               member.id(), index, term));
+  }
+}
+
 void Witness::after_turn(const Member& member) {
   note_commits(member);
+  auto& log = logs_[member.id()];
+  check_quorums(member, log);
   if (world_.has_failed()) return;
   const auto& raft = member.node().raft();
-  auto& log = logs_[member.id()];
   if (raft.role() == election::Role::leader) check_leader(member, log);
   if (raft.term() < log.term) {
     world_.fail(1, fmt::format("the term of {} goes back", member.id()));
@@ -267,7 +338,7 @@ void Witness::after_turn(const Member& member) {
     world_.fail(4, fmt::format("the commit index of {} goes back", member.id()));
   }
   const auto index = raft.committed();
-  if (index > log.mirror.base.index &&
+  if (index > log.mirror.base.index && index.value() <= committed_.size() &&
       log.mirror.term_of(index) != committed_[index.value() - 1]->term) {
     world_.fail(
         4, fmt::format("member {} takes another entry for committed at {}", member.id(), index));
@@ -276,7 +347,7 @@ void Witness::after_turn(const Member& member) {
   log.committed = raft.committed();
   check_configurations(member, log);
   check_leases(member);
-  log.before = raft.membership();
+  if (!log.configurations.empty()) log.before = *log.configurations.rbegin();
 }
 
 void Witness::check_leader(const Member& member, const Log& log) {

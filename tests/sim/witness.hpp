@@ -25,6 +25,8 @@ class Witness {
   [[nodiscard]] const std::vector<election::SharedEntry>& committed() const { return committed_; }
   // The latest committed ensemble.
   [[nodiscard]] const election::Membership& membership() const { return membership_; }
+  // That is surely on the member's disk.
+  [[nodiscard]] Term term_of(MemberId id) const;
 
   // ---- from members
   void on_start(const Member& member, const core::NodeState& state);
@@ -55,7 +57,9 @@ class Witness {
     Image mirror;
     std::optional<disk::WalBatch> under_way;
     std::map<Index, election::Membership> configurations;  // In the mirror, and the one before it.
-    election::Membership before;                           // In use after the last turn.
+    Index unchecked;  // From here on its commits of this turn are not counted yet.
+    // The latest configuration after the last turn, and where it stands.
+    std::pair<Index, election::Membership> before;
     Term term;
     Index committed;
     std::optional<std::pair<election::SnapshotMark, election::Membership>> adopted;
@@ -65,7 +69,14 @@ class Witness {
                                Term term) const;
   // Raft stands at the snapshot now: so does the mirror.
   void take_over_adopted(const Member& member);
+  // What the committed entries up to there say of the ensemble; none: nothing yet.
+  [[nodiscard]] std::optional<election::Membership> configuration_at(Index index) const;
+  [[nodiscard]] election::Membership checked_configuration(
+      const Member& member, Index index, const election::Membership& membership) const;
+  void check_change(const Member& member, const election::LogEntry& entry);
+  void check_quorums(const Member& member, Log& log);
   void check_vote(const Member& member, Term term, MemberId candidate);
+  void check_may_ask(const Member& member);
   void check_leader(const Member& member, const Log& log);
   void check_configurations(const Member& member, const Log& log);
   void check_leases(const Member& member);
@@ -73,6 +84,7 @@ class Witness {
   World& world_;
   std::vector<election::SharedEntry> committed_;
   election::Membership membership_;
+  std::map<Index, election::Membership> configurations_;  // The committed ones.
   std::map<Term, Index> committed_in_;  // The highest index by the term of who reported it.
   std::map<Term, MemberId> leaders_;
   std::map<std::pair<MemberId, Term>, MemberId> votes_;

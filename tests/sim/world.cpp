@@ -92,6 +92,8 @@ std::string_view word_of(Count count) noexcept {
                                                          "transfers",
                                                          "members hired",
                                                          "members retired",
+                                                         "elections cut",
+                                                         "hand-overs clogged",
                                                          "locks held",
                                                          "stale fences",
                                                          "deadlocks refused",
@@ -162,6 +164,11 @@ void World::trace(const std::string& line) {
 
 void World::fail(int invariant, std::string what) {
   if (has_failed()) return;
+  if (!is_caught_by(options_.mutant, invariant)) {
+    if (has_trace()) trace(fmt::format("passed over: invariant {}: {}", invariant, what));
+    return;
+  }
+  outcome_.invariant = invariant;
   outcome_.failure = fmt::format("invariant {} at {} us: {}", invariant, now_us_, what);
 }
 

@@ -84,6 +84,8 @@ enum class Count : std::uint8_t {
   transfer,
   hired,
   retired,
+  election_cut,
+  hand_over_clogged,
   lock_held,
   fence_stale,
   deadlock,
@@ -106,6 +108,7 @@ using Counts = std::array<std::uint64_t, kCounts>;
 
 struct Outcome {
   std::string failure;  // Empty: nothing was violated.
+  int invariant = 0;    // Which one it was.
   std::uint64_t hash = 0;
   std::uint64_t steps = 0;
   std::int64_t simulated_us = 0;
@@ -145,6 +148,9 @@ class World {
   // One more member, with nothing on its disk, that nobody knows yet.
   [[nodiscard]] bool may_hire() const noexcept;
   Member& hire();
+  // From members: one campaigns, or begins to lead; one is told to take over.
+  void on_campaign(Member& member);
+  void on_hand_over(MemberId from, MemberId to);
   // Belongs to those that must serve when the faults are over.
   [[nodiscard]] bool is_core(MemberId id) const { return !outside_.contains(id); }
   // When the faults are over, nothing is slow any more.
@@ -159,7 +165,8 @@ class World {
   void note(std::string_view what, std::uint64_t a = 0, std::uint64_t b = 0, std::uint64_t c = 0);
   void trace(const std::string& line);
   [[nodiscard]] bool has_trace() const noexcept { return options_.with_trace; }
-  // The first violation ends the run. `invariant` is its number in the project's list.
+  // The first violation ends the run. `invariant` is its number in the project's list. In a run of
+  // a mutant only what its row names does: then this returns, and has_failed() stays false.
   void fail(int invariant, std::string what);
   [[nodiscard]] bool has_failed() const noexcept { return !outcome_.failure.empty(); }
 
@@ -180,6 +187,8 @@ class World {
   void begin_network_fault(Member& member, Fault fault);
   void schedule_storms();
   void partition(Member& lonely);
+  // From `begins` to `ends`, counted from now; not beyond the end of the faults.
+  void cut_for(MemberId from, MemberId to, std::int64_t begins, std::int64_t ends);
   void end_storms();
   void settle_ensemble();
   [[nodiscard]] bool is_ensemble_at_rest();
