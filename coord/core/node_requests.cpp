@@ -61,10 +61,9 @@ Code Node::check_session(const SessionCredential& session, Reply& reply) const {
       break;
     default:
       // The id is the revision that opened it: this member may not have got there yet, as after a
-      // start. Only a leader knows that its log goes no further.
+      // start. Only a leader knows that no log goes further, and only while nobody else can lead.
       if (session.id.value() > state_.applied().value() &&
-          (raft_.role() != election::Role::leader ||
-           session.id.value() <= raft_.last_index().value())) {
+          (!raft_.has_lease(now_.mono_ms) || session.id.value() <= raft_.last_index().value())) {
         reply.detail = fmt::format("this member has applied {} and not yet session {}",
                                    state_.applied(), session.id);
         return Code::behind;
