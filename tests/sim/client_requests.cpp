@@ -266,7 +266,8 @@ bool Client::ask_of_recipes() {
 
 void Client::ask_something() {
   if (ask_of_cluster()) return;
-  if (!to_retry_.empty()) {
+  const bool waits = world_.plan().has(Fault::late_retries) && world_.is_stormy();
+  if (!to_retry_.empty() && (!waits || world_.chance(3))) {
     auto again = std::move(to_retry_.back());
     to_retry_.pop_back();
     world_.count(Count::retry);
@@ -275,7 +276,9 @@ void Client::ask_something() {
   if (!session_ && !is_opening_ && world_.chance(10)) {
     is_opening_ = true;
     core::OpenSession open;
-    open.ttl_ms = world_.between(world_.plan().session_ttl_ms_min, 5'000);
+    const auto shortest = world_.plan().session_ttl_ms_min;
+    const bool is_short = world_.plan().has(Fault::short_sessions) && world_.chance(50);
+    open.ttl_ms = world_.between(shortest, is_short ? 2 * shortest : 5'000);
     for (auto& byte : open.secret) byte = static_cast<std::uint8_t>(world_.prng().below(256));
     core::Request request;
     request.identities = {{"ip", fmt::format("10.0.0.{}", number_)}};

@@ -318,6 +318,7 @@ void Member::retire() {
 
 void Member::jump_wall(std::int64_t by_ms) {
   wall_offset_ms_ += by_ms;
+  world_.note("wall", id_.value(), static_cast<std::uint64_t>(by_ms), broken_.replies.size());
   if (world_.mutant() == Mutant::lease_by_wall_clock) shift_leases(by_ms);
 }
 

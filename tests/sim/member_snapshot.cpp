@@ -44,6 +44,13 @@ void Member::write_next() {
     world_.count(Count::snapshot_installed);
     world_.witness().on_adopted(*this, {loaded_->mark.applied, loaded_->mark.applied_term},
                                 loaded_->state.membership());
+    if (world_.is_stormy() && world_.plan().has(Fault::install_crash) && world_.chance(30)) {
+      post(world_.between(1'000, 300'000), [this] {
+        if (!world_.is_stormy()) return;
+        world_.count(Count::install_crash);
+        end(End::power);
+      });
+    }
   }
   snapshot_writes_.pop_front();
   if (!snapshot_writes_.empty()) {

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::int64_t kMs = 1'000;
 constexpr std::size_t kOldMax = 256;
+constexpr std::size_t kTermsMax = 4;
 constexpr std::int64_t kResendUs = 200 * kMs;  // As TCP does what was lost.
 constexpr std::int64_t kCalmUs = 300;
 
@@ -81,6 +82,7 @@ void Network::carry_loose(const core::Message& message) {
     return;
   }
   if (world_.prng().chance(plan.lost_permille, 1'000)) return world_.count(Count::message_lost);
+  if (plan.has(Fault::late_answers)) keep(message);
   carry(message);
   if (world_.prng().chance(plan.doubled_permille, 1'000)) {
     world_.count(Count::message_doubled);
@@ -94,6 +96,27 @@ void Network::carry_loose(const core::Message& message) {
     old_.push_back(message);
   } else {
     old_[static_cast<std::size_t>(world_.prng().below(kOldMax))] = message;
+  }
+}
+
+void Network::keep(const core::Message& message) {
+  const auto* body = std::get_if<election::Body>(&message.body);
+  const auto* reply = body == nullptr ? nullptr : std::get_if<election::AppendReply>(body);
+  if (reply == nullptr || !reply->success) return;
+  auto& kept = acknowledgements_[{message.from, message.to}];
+  kept.insert_or_assign(reply->term, message);
+  if (kept.size() > kTermsMax) kept.erase(kept.begin());
+}
+
+// Who leads again hears once more what it was told when it led before.
+void Network::on_leader(MemberId id) {
+  if (!world_.is_stormy()) return;
+  for (const auto& [way, kept] : acknowledgements_) {
+    if (way.second != id) continue;
+    for (const auto& [term, message] : kept) {
+      world_.count(Count::message_replayed);
+      world_.after(world_.between(1, 200 * kMs), [this, message = message] { arrive(message); });
+    }
   }
 }
 

@@ -25,6 +25,7 @@ class Network {
 
   void send(std::vector<core::Message> messages);
   void on_start(MemberId id);
+  void on_leader(MemberId id);
   void on_end(MemberId id, bool is_power);
   // Nothing goes from one to the other until it is healed as often as it was cut; the way back is a
   // way of its own.
@@ -64,7 +65,10 @@ class Network {
   World& world_;
   std::map<Pair, Way> ways_;
   std::map<Pair, Link> links_;
+  void keep(const core::Message& message);
   std::vector<core::Message> old_;  // To come again.
+  // Of each way, what went furthest in each term.
+  std::map<Pair, std::map<Term, core::Message>> acknowledgements_;
   std::uint64_t sent_ = 0;
 };
 

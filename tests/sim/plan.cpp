@@ -33,7 +33,8 @@ void draw_limits(Plan& plan, Prng& prng) {
 
 void draw_apart(Plan& plan, Prng& prng) {
   if (plan.has(Fault::small_appends)) {
-    plan.node.raft.append_entries_max = static_cast<std::size_t>(prng.between(1, 8));
+    const bool is_one = prng.chance(1, 2);
+    plan.node.raft.append_entries_max = is_one ? 1 : static_cast<std::size_t>(prng.between(2, 8));
     plan.node.raft.inflight_max = static_cast<std::size_t>(prng.between(4, 16));
   }
   if (!plan.has(Fault::short_sessions)) return;
@@ -121,14 +122,14 @@ void draw_moments(Plan& plan) {
 
 std::string_view word_of(Fault fault) noexcept {
   constexpr std::array<std::string_view, kFaults> kWords{
-      "power-loss",    "kill",         "io-crash",       "recovery-crash",   "sync-delay",
-      "disk-full",     "sync-error",   "write-error",    "read-error",       "pause",
-      "clock-rate",    "clock-jump",   "store-delay",    "store-error",      "bit-rot",
-      "network-delay", "client-retry", "client-abandon", "client-reconnect", "small-limits",
-      "peer-delay",    "message-loss", "message-repeat", "loose-links",      "clog",
-      "partition",     "link-break",   "false-hint",     "crash-all",        "slow-member",
-      "transfer",      "membership",   "core-only",      "cut-elections",    "small-appends",
-      "short-sessions"};
+      "power-loss",     "kill",         "io-crash",       "recovery-crash",   "sync-delay",
+      "disk-full",      "sync-error",   "write-error",    "read-error",       "pause",
+      "clock-rate",     "clock-jump",   "store-delay",    "store-error",      "bit-rot",
+      "network-delay",  "client-retry", "client-abandon", "client-reconnect", "small-limits",
+      "peer-delay",     "message-loss", "message-repeat", "loose-links",      "clog",
+      "partition",      "link-break",   "false-hint",     "crash-all",        "slow-member",
+      "transfer",       "membership",   "core-only",      "cut-elections",    "small-appends",
+      "short-sessions", "late-retries", "install-crash",  "late-answers"};
   return kWords[static_cast<std::size_t>(fault)];
 }
 

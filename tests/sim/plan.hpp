@@ -56,6 +56,9 @@ enum class Fault : std::uint8_t {
   cut_elections,   // Whoever begins to campaign or to lead, or hands over, is cut off or dies.
   small_appends,   // Few entries in a message, few messages on their way.
   short_sessions,  // Shorter than a leader needs to notice that it was deposed.
+  late_retries,    // After the window may have let the first attempt go.
+  install_crash,   // The power goes soon after a snapshot was installed.
+  late_answers,    // On loose links: what a leader was told in an earlier term comes again.
   count
 };
 inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count);

@@ -151,6 +151,11 @@ void World::partition(Member& lonely) {
   enum class Kind : std::uint8_t { halves, alone, mute, deaf, bridge, ring, one_way, count };
   const auto kind = static_cast<Kind>(prng_.below(static_cast<std::uint64_t>(Kind::count)));
   const auto n = members_.size();
+  // Whoever lives by the wall clock finds out when nobody can tell it better.
+  if (plan_.has(Fault::cut_elections) && plan_.has(Fault::clock_jump) && chance(30)) {
+    count(Count::wall_jump);
+    lonely.jump_wall(-between(300, 3'600'000));
+  }
   std::vector<bool> side(n);
   for (std::size_t i = 0; i < n; ++i) side[i] = chance(50);
   const bool is_swizzle = chance(30);
@@ -188,11 +193,12 @@ void World::cut_for(MemberId from, MemberId to, std::int64_t begins, std::int64_
 // What a member alone has from its first steps in a term is what terms disagree about later: so it
 // is cut off then, or loses its power.
 void World::on_campaign(Member& member) {
-  if (!is_stormy() || !plan_.has(Fault::cut_elections) || members_.size() < 2 || !chance(30))
-    return;
+  const bool may_cut = is_stormy() && plan_.has(Fault::cut_elections) && members_.size() > 1;
+  if (!may_cut || !chance(40)) return;
   count(Count::election_cut);
-  const auto begins =
-      std::min(between(0, 4 * plan_.peers_us + 2 * plan_.sync_us), plan_.faults_end_us - now_us_);
+  const auto steps = chance(50) ? 1 : 3;
+  const auto begins = std::min(between(0, steps * (2 * plan_.peers_us + plan_.sync_us)),
+                               plan_.faults_end_us - now_us_);
   if (chance(20)) {
     return after(begins, [&member] { member.end(Member::End::power); });
   }
@@ -207,7 +213,7 @@ void World::on_campaign(Member& member) {
 
 // No promise binds anybody while leadership is handed over: the one that leaves hears of it late.
 void World::on_hand_over(MemberId from, MemberId to) {
-  if (!is_stormy() || !plan_.has(Fault::cut_elections) || !chance(50)) return;
+  if (!is_stormy() || !plan_.has(Fault::cut_elections) || !chance(80)) return;
   count(Count::hand_over_clogged);
   network_->clog(to, from, std::min(between(5'000, 400'000), plan_.faults_end_us - now_us_));
 }

@@ -94,6 +94,7 @@ std::string_view word_of(Count count) noexcept {
                                                          "members retired",
                                                          "elections cut",
                                                          "hand-overs clogged",
+                                                         "installs crashed",
                                                          "locks held",
                                                          "stale fences",
                                                          "deadlocks refused",

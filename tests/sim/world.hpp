@@ -86,6 +86,7 @@ enum class Count : std::uint8_t {
   retired,
   election_cut,
   hand_over_clogged,
+  install_crash,
   lock_held,
   fence_stale,
   deadlock,
