@@ -91,6 +91,7 @@ void Witness::on_start(const Member& member, const core::NodeState& state) {
   }
   log.before = *log.configurations.rbegin();
   log.unchecked = Index();
+  log.led = false;
   log.term = Term();
   log.committed = Index();
 }
@@ -342,6 +343,14 @@ void Witness::after_turn(const Member& member) {
       log.mirror.term_of(index) != committed_[index.value() - 1]->term) {
     world_.fail(
         4, fmt::format("member {} takes another entry for committed at {}", member.id(), index));
+  }
+  // What a follower took it has handed out: a start would find the log that it thinks it has. A
+  // leader may still have appended at the end of this turn, or of its last one.
+  const bool is_leader = raft.role() == election::Role::leader;
+  const bool led = std::exchange(log.led, is_leader);
+  if (!is_leader && !led && raft.last_index() != log.mirror.last()) {
+    world_.fail(15, fmt::format("member {} has a log up to {}, and a start would find {}",
+                                member.id(), raft.last_index(), log.mirror.last()));
   }
   log.term = raft.term();
   log.committed = raft.committed();

@@ -57,6 +57,7 @@ class Witness {
     Image mirror;
     std::optional<disk::WalBatch> under_way;
     std::map<Index, election::Membership> configurations;  // In the mirror, and the one before it.
+    bool led = false;                                      // After the last turn.
     Index unchecked;  // From here on its commits of this turn are not counted yet.
     // The latest configuration after the last turn, and where it stands.
     std::pair<Index, election::Membership> before;
