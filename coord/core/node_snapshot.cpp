@@ -147,9 +147,10 @@ void Node::tick_streams() {
   for (const auto& stream : snapshot_streams_) {
     const auto peer =
         std::find_if(peers.begin(), peers.end(), [&](const auto& p) { return p.id == stream.to; });
-    // After the last piece the log is still held, until the member follows from there.
-    const bool is_done =
-        stream.is_last && (peer == peers.end() || peer->match >= stream.mark.index);
+    // After the last piece the log is still held, until the member has followed to where it would
+    // be cut otherwise: one that only stands at the mark would need the next snapshot at once.
+    const auto needed = std::max(stream.mark.index, checkpointed_);
+    const bool is_done = stream.is_last && (peer == peers.end() || peer->match >= needed);
     if (is_done || stream.pulled_ms + policy.idle_ms <= now_.mono_ms ||
         applied_bytes_ - stream.bytes_before > policy.held_log_bytes_max) {
       over.push_back(stream.id);
