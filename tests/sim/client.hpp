@@ -27,6 +27,8 @@ class Client final : public Listener {
   void start();
   void on_delivery(ConnectionId connection, const core::Delivery& delivery) override;
   void on_lost(ConnectionId connection) override;
+  // False: it is not connected.
+  bool ask_transfer(MemberId to);
 
   // At the end: what is still waiting is unknown; a live watch has seen everything up to `told`.
   void finish(Histories& histories);

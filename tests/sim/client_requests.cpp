@@ -215,6 +215,8 @@ core::Request Client::draw_request() {
     request.consistency = core::Consistency::leader;
   }
   if (world_.chance(5) && world_.is_stormy()) request.timeout_ms = world_.between(1, 500);
+  const bool is_impatient = world_.plan().has(Fault::late_answers) && world_.is_stormy();
+  if (is_impatient && world_.chance(70)) request.timeout_ms = world_.between(20, 100);
   return request;
 }
 
@@ -260,6 +262,16 @@ bool Client::ask_of_recipes() {
   if (core::is_write(request.op) && world_.chance(50)) {
     request.idempotency_key = fmt::format("k{}", last_token_ + 1);
   }
+  ask(std::move(request));
+  return true;
+}
+
+bool Client::ask_transfer(MemberId to) {
+  if (!connection_) return false;
+  world_.count(Count::transfer);
+  core::Request request;
+  request.identities = {{"super", "operator"}};
+  request.op = core::TransferLeader{to};
   ask(std::move(request));
   return true;
 }

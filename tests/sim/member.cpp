@@ -113,7 +113,10 @@ void Member::trace(const TraceEvent& event) {
   const bool is_first_step =
       std::holds_alternative<BecameLeader>(event) || (candidate != nullptr && !candidate->pre_vote);
   if (is_first_step) world_.on_campaign(*this);
-  if (std::holds_alternative<BecameLeader>(event)) world_.network().on_leader(id_);
+  if (std::holds_alternative<BecameLeader>(event)) {
+    world_.on_leader(*this);
+    world_.network().on_leader(id_);
+  }
   if (!world_.has_trace()) return;
   const auto text = std::visit(
       Overloaded{

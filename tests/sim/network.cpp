@@ -115,8 +115,13 @@ void Network::on_leader(MemberId id) {
     if (way.second != id) continue;
     for (const auto& [term, message] : kept) {
       world_.count(Count::message_replayed);
-      world_.after(world_.between(1, 200 * kMs), [this, message = message] { arrive(message); });
+      for (auto i = world_.between(1, 3); i > 0; --i) {
+        world_.after(world_.between(1, 800 * kMs), [this, message = message] { arrive(message); });
+      }
     }
+    // What it said then is not made true meanwhile.
+    const auto left = world_.plan().faults_end_us - world_.now();
+    if (world_.chance(30)) clog(id, way.first, std::min(world_.between(1, 1'000 * kMs), left));
   }
 }
 

@@ -32,6 +32,8 @@ void draw_limits(Plan& plan, Prng& prng) {
 }
 
 void draw_apart(Plan& plan, Prng& prng) {
+  // Links that keep an order bring nothing from before they broke.
+  if (plan.has(Fault::late_answers)) plan.on[static_cast<std::size_t>(Fault::loose_links)] = true;
   if (plan.has(Fault::small_appends)) {
     const bool is_one = prng.chance(1, 2);
     plan.node.raft.append_entries_max = is_one ? 1 : static_cast<std::size_t>(prng.between(2, 8));

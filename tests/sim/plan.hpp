@@ -58,7 +58,9 @@ enum class Fault : std::uint8_t {
   short_sessions,  // Shorter than a leader needs to notice that it was deposed.
   late_retries,    // After the window may have let the first attempt go.
   install_crash,   // The power goes soon after a snapshot was installed.
-  late_answers,    // On loose links: what a leader was told in an earlier term comes again.
+  // A leader is cut off with one other, and leads again soon after the next one began; what it was
+  // told before comes to it once more. Links are loose, and clients have little patience.
+  late_answers,
   count
 };
 inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count);

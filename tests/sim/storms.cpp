@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "tests/sim/checker.hpp"
+#include "tests/sim/client.hpp"
 #include "tests/sim/member.hpp"
 #include "tests/sim/network.hpp"
 #include "tests/sim/witness.hpp"
@@ -184,6 +185,50 @@ void World::partition(Member& lonely) {
   }
 }
 
+// A leader and one other, of five or more, are cut off until the next leader is there. What they
+// alone had is overwritten then, and an operator gives leadership back.
+void World::cut_pair(Member& first) {
+  if (!is_stormy() || pair_ || !first.is_up() || &first != leader()) return;
+  count(Count::pair_cut);
+  auto second = static_cast<std::size_t>(prng_.below(members_.size()));
+  if (members_[second].get() == &first) second = (second + 1) % members_.size();
+  PairCut pair{first.id(), members_[second]->id(), {}};
+  for (const auto& one : members_) {
+    if (one->id() == pair.first || one->id() == pair.second) continue;
+    for (const auto id : {pair.first, pair.second}) {
+      pair.ways.emplace_back(one->id(), id);
+      pair.ways.emplace_back(id, one->id());
+    }
+  }
+  for (const auto& [from, to] : pair.ways) network_->cut(from, to);
+  pair_ = std::move(pair);
+  after(std::min(2 * kSecond, plan_.faults_end_us - now_us_), [this] { heal_pair(); });
+}
+
+void World::heal_pair() {
+  if (!pair_) return;
+  const auto pair = *std::exchange(pair_, std::nullopt);
+  for (const auto& [from, to] : pair.ways) network_->heal(from, to);
+}
+
+void World::on_leader(Member& member) {
+  if (!is_stormy() || !plan_.has(Fault::late_answers) || plan_.members < 5) return;
+  if (!pair_) {
+    after(between(0, 2 * kSecond), [this, &member] { cut_pair(member); });
+    return;
+  }
+  if (member.id() == pair_->first || member.id() == pair_->second) return;
+  after(between(2'000, 40'000), [this, first = pair_->first] {
+    heal_pair();
+    after(between(20'000, 150'000), [this, first] {
+      const bool is_late = !is_stormy();
+      for (auto& client : clients_) {
+        if (is_late || client->ask_transfer(first)) return;
+      }
+    });
+  });
+}
+
 void World::cut_for(MemberId from, MemberId to, std::int64_t begins, std::int64_t ends) {
   after(begins, [this, from, to] { network_->cut(from, to); });
   after(std::min(ends, std::max(begins, plan_.faults_end_us - now_us_)),
@@ -194,7 +239,7 @@ void World::cut_for(MemberId from, MemberId to, std::int64_t begins, std::int64_
 // is cut off then, or loses its power.
 void World::on_campaign(Member& member) {
   const bool may_cut = is_stormy() && plan_.has(Fault::cut_elections) && members_.size() > 1;
-  if (!may_cut || !chance(40)) return;
+  if (!may_cut || pair_ || !chance(40)) return;
   count(Count::election_cut);
   const auto steps = chance(50) ? 1 : 3;
   const auto begins = std::min(between(0, steps * (2 * plan_.peers_us + plan_.sync_us)),

@@ -94,6 +94,7 @@ std::string_view word_of(Count count) noexcept {
                                                          "members retired",
                                                          "elections cut",
                                                          "hand-overs clogged",
+                                                         "pairs cut off",
                                                          "installs crashed",
                                                          "locks held",
                                                          "stale fences",

@@ -11,6 +11,7 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -86,6 +87,7 @@ enum class Count : std::uint8_t {
   retired,
   election_cut,
   hand_over_clogged,
+  pair_cut,
   install_crash,
   lock_held,
   fence_stale,
@@ -151,6 +153,7 @@ class World {
   Member& hire();
   // From members: one campaigns, or begins to lead; one is told to take over.
   void on_campaign(Member& member);
+  void on_leader(Member& member);
   void on_hand_over(MemberId from, MemberId to);
   // Belongs to those that must serve when the faults are over.
   [[nodiscard]] bool is_core(MemberId id) const { return !outside_.contains(id); }
@@ -188,6 +191,8 @@ class World {
   void begin_network_fault(Member& member, Fault fault);
   void schedule_storms();
   void partition(Member& lonely);
+  void cut_pair(Member& first);
+  void heal_pair();
   // From `begins` to `ends`, counted from now; not beyond the end of the faults.
   void cut_for(MemberId from, MemberId to, std::int64_t begins, std::int64_t ends);
   void end_storms();
@@ -212,6 +217,12 @@ class World {
   std::unique_ptr<Checker> checker_;
   std::unique_ptr<Witness> witness_;
   std::unique_ptr<Network> network_;
+  struct PairCut {
+    MemberId first;  // It led.
+    MemberId second;
+    std::vector<std::pair<MemberId, MemberId>> ways;
+  };
+  std::optional<PairCut> pair_;
   std::set<MemberId> outside_;
   std::set<MemberId> known_;  // Members of the ensemble when it was last looked at.
   std::int64_t calm_us_ = INT64_MAX / 4;
