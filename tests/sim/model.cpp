@@ -90,11 +90,6 @@ bool Model::was_live_at(SessionId id, Zxid zxid) const {
   return !at->second.second || at->second.second > zxid;
 }
 
-bool Model::remembers(std::uint64_t hash) const {
-  return std::any_of(window_.begin(), window_.end(),
-                     [hash](const auto& one) { return one.hash == hash; });
-}
-
 std::vector<znode::Change> Model::wanted(const watch::Filter& filter, Zxid zxid) const {
   std::vector<znode::Change> found;
   for (const auto& change : at(zxid).changes) {

@@ -5,6 +5,7 @@
 // node as it was. The simulator holds all that the service says against it.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <map>
@@ -68,7 +69,10 @@ class Model {
   [[nodiscard]] const std::map<SessionId, Session>& sessions() const noexcept { return sessions_; }
   [[nodiscard]] bool was_live_at(SessionId id, Zxid zxid) const;
   // The window still holds the answer to the request with this hash.
-  [[nodiscard]] bool remembers(std::uint64_t hash) const;
+  [[nodiscard]] bool remembers(std::uint64_t hash) const {
+    return std::any_of(window_.begin(), window_.end(),
+                       [hash](const auto& one) { return one.hash == hash; });
+  }
   // The changes that a watch wants of one revision; empty if none.
   [[nodiscard]] std::vector<znode::Change> wanted(const watch::Filter& filter, Zxid zxid) const;
 
