@@ -74,7 +74,7 @@ void Member::start() {
   if (node_ || is_retired_) return;
   const auto process = ++process_;
   world_.after(world_.between(100, 2'000), [this, process] {
-    if (process == process_ && !node_) boot();
+    if (process == process_ && !node_ && !is_retired_) boot();
   });
 }
 

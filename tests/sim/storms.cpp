@@ -336,7 +336,7 @@ void World::choose_core() {
   for (const auto i : order) {
     auto& member = *members_[i];
     if (way == 0) {
-      member.end(Member::End::power);
+      member.retire();  // Also if it was about to start.
       continue;
     }
     for (const auto& other : members_) {
