@@ -16,4 +16,4 @@
 #include <variant>
 #include <vector>
 
-#include "coord/core/node.hpp"
+#include "coord/core/request.hpp"
