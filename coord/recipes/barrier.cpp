@@ -217,6 +217,8 @@ Answer leave(const Leave& op, Step& step) {
                                                 shown.ticket));
   }
   Answer answer;
+  // It has left, and holds nobody up; its ticket stays for the request that waits for the others.
+  if (is_owner && shown.state == State::leaving && !op.waits) return answer;
   const bool ends = is_owner && member->own;
   if (shown.state == State::waiting || !op.waits || !is_owner) {
     erase(step, op.name, shown.ticket);
@@ -242,8 +244,7 @@ Answer left(const Left& op, Step& step) {
   answer.ends_session = op.own;
   const auto member = find(step.tree, op.name, op.ticket);
   if (!member || member->shown.session != step.session) return answer;
-  if (op.gives_up) {
-    erase(step, op.name, op.ticket);
+  if (op.gives_up) {  // Its ticket holds nobody up, and another of its requests may wait by it.
     answer.code = Code::conflict;
     answer.is_done = true;
     answer.detail = fmt::format("others are in at the barrier {} yet; this one has left", op.name);

@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <set>
 
 #include "coord/base/overloaded.hpp"
 #include "coord/recipes/barrier_codec.hpp"
@@ -59,9 +58,6 @@ bool takes_away(const RecipeEntry& entry, const std::string& name, std::uint64_t
                    return op.name == name && (op.ticket == ticket || op.ticket == 0);
                  },
                  [&](const barrier::GiveUp& op) { return op.name == name && op.ticket == ticket; },
-                 [&](const barrier::Left& op) {
-                   return op.name == name && op.ticket == ticket && op.gives_up;
-                 },
                  [](const auto&) { return false; }},
       barrier::decode_op(entry.act->bytes));
 }
@@ -85,7 +81,7 @@ class BarrierJudge final : public RecipeJudge {
     const auto* left = std::get_if<barrier::Left>(&op);
     const bool is_over = left != nullptr && entry.act->is_ok() && !entry.act->answer->is_waiting;
     const auto round = is_over ? rounds_of_.find(left->ticket) : rounds_of_.end();
-    if (round == rounds_of_.end() || quit_.contains(left->ticket)) return {};
+    if (round == rounds_of_.end()) return {};
     for (const auto& [ticket, one] : barriers_[left->name].participants) {
       if (one.round == round->second) {
         return fmt::format("{} is done at {} before {} is", left->ticket, left->name, ticket);
@@ -151,10 +147,7 @@ class BarrierJudge final : public RecipeJudge {
                          const Barrier& now) {
     for (const auto& [ticket, one] : before.participants) {
       if (now.participants.contains(ticket) || !entry.is_live(one.session)) continue;
-      if (takes_away(entry, name, ticket, one.session)) {
-        quit_.insert(ticket);
-        continue;
-      }
+      if (!one.is_leaving && takes_away(entry, name, ticket, one.session)) continue;
       if (!one.is_leaving) return fmt::format("{} forgets {}", name, ticket);
       for (const auto& [other, still] : now.participants) {
         if (still.round != one.round) continue;
@@ -179,7 +172,6 @@ class BarrierJudge final : public RecipeJudge {
   }
 
   std::map<std::string, Barrier> barriers_;
-  std::set<std::uint64_t> quit_;                      // Tickets whose owners went on alone.
   std::map<std::uint64_t, std::uint64_t> rounds_of_;  // Of each ticket that ever passed.
 };
 

@@ -153,6 +153,27 @@ TEST(Barrier, TheWaitForTheOthersEndsToo) {
   EXPECT_EQ(bench.show().participants.size(), 1U);
 }
 
+// One request of a session that waits to leave is not ended by another of the same session.
+TEST(Barrier, WhoWaitsToLeaveIsToldOnlyWhenAllHave) {
+  for (const bool gives_up : {false, true}) {
+    BarrierBench bench;
+    const auto a = bench.open();
+    const auto b = bench.open();
+    bench.enter(a, 2);
+    bench.enter(b, 2);
+    const auto leaving = bench.leave(a, true);
+    ASSERT_TRUE(leaving.is_waiting);
+    const auto other = gives_up ? bench.run(kKind, leaving.give_up, a) : bench.leave(a, false);
+    EXPECT_EQ(other.code, gives_up ? Code::conflict : Code::ok);
+    EXPECT_TRUE(bench.run(kKind, leaving.poll, a).is_waiting) << gives_up;
+    EXPECT_TRUE(bench.enter(a, 2).is_waiting) << "the next round is open to it";
+    EXPECT_FALSE(bench.leave(b, true).is_waiting);
+    const auto done = bench.run(kKind, leaving.poll, a);
+    EXPECT_EQ(done.code, Code::ok);
+    EXPECT_FALSE(done.is_waiting);
+  }
+}
+
 TEST(Barrier, MalformedBytesAreNoStep) {
   for (const auto& bytes :
        {encode(barrier::Enter{"b", 3}), encode(barrier::GiveUp{"b", 7}),
