@@ -339,7 +339,8 @@ Outcome<Answer> Client::Impl::perform(const Call& call, const Sink* sink, Millis
   // A member that accepts and then hangs must leave time for the others.
   const auto share = call.wait + options.timeout / static_cast<int>(options.endpoints.size());
   Milliseconds backoff = options.backoff_min;
-  bool was_sent = false;  // Some attempt may have been applied without an answer.
+  bool was_sent = false;          // Some attempt may have been applied without an answer.
+  std::optional<Answer> refusal;  // The last one: it says more than that time ran out after it.
   for (std::size_t tried = 1;; ++tried) {
     const bool was_reused = is_connected;
     Attempt attempt =
@@ -347,6 +348,7 @@ Outcome<Answer> Client::Impl::perform(const Call& call, const Sink* sink, Millis
     auto give_up_at = deadline;
     if (auto* answer = std::get_if<Answer>(&attempt)) {
       if (!is_worth_repeating(call, *answer)) return std::move(*answer);
+      refusal = std::move(*answer);
     } else {
       const Failed& failure = std::get<Failed>(attempt);
       if (failure.kind == Failed::Kind::interrupted) return Trouble{Exit::interrupted, {}, {}};
@@ -359,8 +361,11 @@ Outcome<Answer> Client::Impl::perform(const Call& call, const Sink* sink, Millis
     const bool is_round_over = tried % options.endpoints.size() == 0;
     const auto wait = is_round_over ? backoff : Milliseconds(0);
     if (Clock::now() + wait >= give_up_at) {
-      if (auto* answer = std::get_if<Answer>(&attempt)) return std::move(*answer);
-      return give_up(call, std::get<Failed>(attempt), was_sent);
+      const auto* failure = std::get_if<Failed>(&attempt);
+      if (failure == nullptr ||
+          (refusal && !call.is_write() && failure->kind == Failed::Kind::timeout))
+        return *std::move(refusal);
+      return give_up(call, *failure, was_sent);
     }
     disconnect();
     current = (current + 1) % options.endpoints.size();

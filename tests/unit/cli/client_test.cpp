@@ -153,13 +153,29 @@ TEST(Client, tells_apart_how_a_call_can_fail) {
 }
 
 TEST(Client, gives_a_503_that_lasts_as_the_answer) {
-  std::vector<Step> steps(2000, Step::problem(503, "no-leader"));
+  const std::vector<Step> steps(2000, Step::problem(503, "no-leader"));
   ScriptedServer server(steps);
-  Client client(options_for({server.port()}, milliseconds(50)));
+  Client client(options_for({server.port()}, milliseconds(500)));
   const auto got = client.call_ok({"GET", "/", {}, {}});
   ASSERT_FALSE(got);
   EXPECT_EQ(got.error().exit, Exit::unavailable);
   EXPECT_GT(server.requests().size(), 2U);
+}
+
+TEST(Client, gives_the_503_too_when_the_try_after_it_is_not_answered) {
+  const std::vector<Step> steps{Step::problem(503, "no-leader"), Step{}, Step{}};
+  ScriptedServer server(steps);
+  Client reader(options_for({server.port()}, milliseconds(500)));
+  const auto got = reader.call_ok({"GET", "/", {}, {}});
+  ASSERT_FALSE(got);
+  EXPECT_EQ(got.error().exit, Exit::unavailable);
+
+  // A write that was sent again after it may have been applied.
+  ScriptedServer other(steps);
+  Client writer(options_for({other.port()}, milliseconds(500)));
+  const auto unknown = writer.call_ok({"PUT", "/", {}, "v"});
+  ASSERT_FALSE(unknown);
+  EXPECT_EQ(unknown.error().exit, Exit::unknown_outcome);
 }
 
 TEST(Client, streams_an_answer_and_says_when_it_was_cut) {
