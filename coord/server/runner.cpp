@@ -96,6 +96,7 @@ void Runner::tick() {
     const bool is_late =
         node_->is_store_late() || mono_ns() / 1'000'000 - checkpoint_since_ms_ > kCheckpointMs;
     if (is_checkpointing_ && is_late) store_worker_.hurry();
+    store_worker_.hurry_late_install();
     is_prepare_due_ = is_preparing_;
     if (!under_way_) prepare_log();
     if (drained_ && (is_idle() || mono_ns() / 1'000'000 >= drain_until_ms_)) {

@@ -19,6 +19,7 @@ constexpr std::size_t kReadsMax = 1'000'000;
 constexpr std::size_t kWorkMax = 64;
 // A checkpoint so soon after the last one began: the writers are waiting for the store.
 constexpr auto kBusy = std::chrono::seconds(2);
+constexpr auto kInstallWriteMax = std::chrono::seconds(2);
 constexpr auto kFullRetry = std::chrono::milliseconds(200);
 
 // With time to spare the store's thread runs only while nobody else wants the processor. Refused:
@@ -80,6 +81,13 @@ void StoreWorker::hurry() {
   store_.hurry();
 }
 
+void StoreWorker::hurry_late_install() {
+  const Clock::time_point since{Clock::duration(install_write_since_)};
+  if (since == Clock::time_point() || Clock::now() - since < kInstallWriteMax) return;
+  is_install_late_ = true;
+  yield_to_others(thread_.native_handle(), false);
+}
+
 void StoreWorker::commit(core::Checkpoint checkpoint) { work_.put(std::move(checkpoint)); }
 
 void StoreWorker::write(core::SnapshotWrite write) { work_.put(std::move(write)); }
@@ -98,8 +106,11 @@ void StoreWorker::run() {
 
 bool StoreWorker::carry_out(const core::SnapshotWrite& write) {
   // What the member serves and acknowledges meanwhile comes first.
-  yield_to_others(pthread_self(), !is_stopping_);
+  if (write.kind == core::SnapshotWrite::Kind::begin) is_install_late_ = false;
+  install_write_since_ = Clock::now().time_since_epoch().count();
+  yield_to_others(pthread_self(), !is_stopping_ && !is_install_late_);
   auto result = snapshots_.write(write);
+  install_write_since_ = 0;
   if (!result) {
     if (result.error().failure != Failure::disk_full) {
       log_and_die("a snapshot cannot be installed: {}", result.error().message);

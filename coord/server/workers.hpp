@@ -60,10 +60,14 @@ class StoreWorker {
   void commit(core::Checkpoint checkpoint);
   // The commit under way takes too long: no pauses any more, and its share of the processor.
   void hurry();
+  // To be called now and then: an install of which one write takes too long at idle priority has
+  // its share of the processor from then on, or a busy machine could put it off for ever.
+  void hurry_late_install();
   void write(core::SnapshotWrite write);
 
  private:
   using Work = std::variant<core::Checkpoint, core::SnapshotWrite>;
+  using Clock = std::chrono::steady_clock;
   void run();
   // False: the disk is full, the same has to be tried again.
   bool carry_out(core::Checkpoint& checkpoint);
@@ -75,8 +79,10 @@ class StoreWorker {
   Wrote wrote_;
   SnapshotWriter snapshots_;  // Of the store thread.
   Mailbox<Work> work_;
-  std::chrono::steady_clock::time_point last_start_;  // Of the store thread.
-  std::atomic<bool> is_stopping_ = false;             // Before the thread that reads it.
+  Clock::time_point last_start_;                     // Of the store thread.
+  std::atomic<Clock::rep> install_write_since_ = 0;  // Of the write under way; 0: none.
+  std::atomic<bool> is_install_late_ = false;
+  std::atomic<bool> is_stopping_ = false;  // Before the thread that reads it.
   std::thread thread_;
 };
 
