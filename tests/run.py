@@ -1,8 +1,9 @@
 """Runs the whole of CI: `./dev test`. Counts every case; the last line is the sum.
 
 Stages, in this order: tidy (with the format check), build, programs (unit, scenario, simulator: all
-that meson knows as a test), end to end, and the programs of the pure folders and the decoders again
-under sanitizers. Each program has a time-out; what fails is listed with the command that repeats it.
+that meson knows as a test), end to end, and the programs of the pure folders and the decoders under
+sanitizers; a unit test that runs there runs only there. Each program has a time-out; what fails is
+listed with the command that repeats it.
 """
 
 import argparse
@@ -19,9 +20,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-# The programs that run once more under sanitizers in a plain `./dev test`.
+# The programs that run under sanitizers in a plain `./dev test`: the unit tests only so (to compile
+# them twice would take minutes), the others once more.
 SANITIZED = re.compile(
     r"^(unit_(base|znode|session|watch|election|recipes|core|disk|api)|property|contract|scenario|fuzz_replay|sim).*")
+# Not unit_api: it counts allocations, which sanitizers do in their own way.
+SANITIZED_ONLY = re.compile(r"^unit_(base|znode|session|watch|election|recipes|core|disk)$")
+# Programs that take so long that their cases are spread over all processors.
+SPREAD = ("sim",)
 PROGRAM_SECONDS = 300
 E2E_SECONDS = 900
 SANITIZER_ENVIRONMENT = {
@@ -100,10 +106,11 @@ def gtest_cases(program, command, seconds, environment, label):
     return cases
 
 
-def program_cases(test, label, wanted):
-    """Runs one test that meson knows."""
+def program_cases(test, label, wanted, shard=(0, 1)):
+    """Runs one test that meson knows, or of its cases those of the shard (number, of how many)."""
     command, name = test["cmd"], test["name"]
-    environment = {**SANITIZER_ENVIRONMENT, **test.get("env", {})}
+    environment = {**SANITIZER_ENVIRONMENT, **test.get("env", {}),
+                   "GTEST_SHARD_INDEX": str(shard[0]), "GTEST_TOTAL_SHARDS": str(shard[1])}
     seconds = max(PROGRAM_SECONDS, int(test.get("timeout") or 0))
     if test["protocol"] == "gtest":
         if wanted and wanted not in name:
@@ -118,19 +125,36 @@ def program_cases(test, label, wanted):
     return [Case(f"{label}{name}", "failed", f"{how}\n{tail(output)}", shown(command))]
 
 
+def configure(kind):
+    subprocess.run([str(ROOT / "dev"), "build", f"--{kind}", "build.ninja"], check=True,
+                   stdout=subprocess.DEVNULL)
+
+
 def known_tests(build):
     out = subprocess.run(["meson", "introspect", "--tests", str(build)], check=True,
                          capture_output=True, text=True).stdout
     return json.loads(out)
 
 
-def targets_of(tests, build):
-    """The files that the tests need: their programs, and the programs that those start."""
+def known_targets(build):
     out = subprocess.run(["meson", "introspect", "--targets", str(build)], check=True,
                          capture_output=True, text=True).stdout
-    files = {target["id"]: target["filename"] for target in json.loads(out)}
+    return json.loads(out)
+
+
+def targets_of(tests, build):
+    """The files that the tests need: their programs, and the programs that those start."""
+    files = {target["id"]: target["filename"] for target in known_targets(build)}
     wanted = {file for test in tests for target in test["depends"] for file in files[target]}
     return sorted(os.path.relpath(file, build) for file in wanted)
+
+
+def programs_but(tests, build):
+    """All programs, but not those of the tests."""
+    unwanted = {target for test in tests for target in test["depends"]}
+    return sorted(os.path.relpath(file, build) for target in known_targets(build)
+                  if target["type"] == "executable" and target["id"] not in unwanted
+                  for file in target["filename"])
 
 
 # ---- Python tests: tidy and end to end; both print one JSON object a line and case
@@ -197,7 +221,12 @@ class Run:
     def programs(self, kind, tests, label=""):
         self.say(f"{len(tests)} programs of build/{kind}")
         wanted = self.options.filter
-        self.in_parallel([lambda t=t: program_cases(t, label, wanted) for t in tests])
+        jobs = []
+        for test in sorted(tests, key=lambda test: test["name"] not in SPREAD):
+            shards = self.workers if test["name"] in SPREAD else 1
+            jobs += [lambda t=test, s=(i, shards): program_cases(t, label, wanted, s)
+                     for i in range(shards)]
+        self.in_parallel(jobs)
 
     def end_to_end(self, kind):
         modules = sorted(path.stem for path in (ROOT / "tests/e2e").glob("test_*.py"))
@@ -210,9 +239,8 @@ class Run:
             for m in modules])
 
     def sanitized(self):
-        """The pure folders and the decoders once more, under ASan and UBSan."""
-        subprocess.run([str(ROOT / "dev"), "build", "--asan", "build.ninja"], check=True,
-                       stdout=subprocess.DEVNULL)
+        """The pure folders and the decoders, under ASan and UBSan."""
+        configure("asan")
         build = ROOT / "build/asan"
         tests = [test for test in known_tests(build) if SANITIZED.match(test["name"])]
         if self.build("asan", targets_of(tests, build)):
@@ -221,11 +249,20 @@ class Run:
     def everything(self):
         kind = self.options.kind
         self.tidy()
-        if self.build(kind):
-            self.programs(kind, known_tests(ROOT / f"build/{kind}"))
+        configure(kind)
+        build = ROOT / f"build/{kind}"
+        tests = known_tests(build)
+        is_sanitized_too = kind == "release" and not self.options.quick
+        targets = ()
+        if is_sanitized_too:
+            not_here = [test for test in tests if SANITIZED_ONLY.match(test["name"])]
+            tests = [test for test in tests if test not in not_here]
+            targets = programs_but(not_here, build)
+        if self.build(kind, targets):
+            self.programs(kind, tests)
             if not self.options.quick:
                 self.end_to_end(kind)
-        if kind == "release" and not self.options.quick:
+        if is_sanitized_too:
             self.sanitized()
 
     def report(self):
