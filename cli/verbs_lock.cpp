@@ -131,9 +131,7 @@ Outcome<void> Hold::join() {
 }
 
 Outcome<void> Hold::wait() {
-  const auto limit = args_.wait_ms
-                         ? std::optional(Clock::now() + std::chrono::milliseconds(*args_.wait_ms))
-                         : std::nullopt;
+  const auto limit = Clock::now() + std::chrono::milliseconds(args_.wait_ms.value_or(0));
   // A look now and then renews the session too.
   const auto slice = std::clamp<std::int64_t>(ttl_ms_ / 3, 100, kWaitSliceMsMax);
   auto options = context_.client.options();
@@ -141,8 +139,8 @@ Outcome<void> Hold::wait() {
   Client client(options);
   while (!is_held(kind_, state_)) {
     auto left = slice;
-    if (limit) {
-      left = std::chrono::duration_cast<std::chrono::milliseconds>(*limit - Clock::now()).count();
+    if (args_.wait_ms) {
+      left = std::chrono::duration_cast<std::chrono::milliseconds>(limit - Clock::now()).count();
       if (left <= 0) {
         return Trouble{Exit::timed_out,
                        fmt::format("{} {} was not to be had within {}", kind_.what,
