@@ -522,9 +522,10 @@ class Ctl(ServiceTest):
         [one] = self.instances()
         self.assertEqual((one["tags"], one["meta"], one["ttl_ms"]),
                          (["blue"], {"zone": "eu"}, 2000))
+        # It is registered before the command starts: a signal before that is not the case here.
+        self.assertEqual(process.stdout.readline().decode().split(), [self.name, "i1"])
         process.send_signal(signal.SIGTERM)
         self.assertEqual(process.wait(20 * SLOW), 128 + signal.SIGTERM)
-        self.assertEqual(process.stdout.read().decode().split(), [self.name, "i1"])
         self.assertEqual(self.instances(), [])
 
     def test_the_commands_exit_code_is_passed_on(self):
