@@ -6,6 +6,7 @@ time: `wait_until` polls a condition up to a deadline.
 
 import base64
 import http.client
+import itertools
 import json
 import os
 import shutil
@@ -43,10 +44,20 @@ def wait_until(condition, seconds=10.0, what="condition"):
         time.sleep(0.005)
 
 
+# Below the ports that the kernel gives to outgoing connections: one of those may take a port between
+# its choice and the start of its server. Each test process has a hundred of its own.
+PORTS = itertools.cycle(range(10000 + os.getpid() % 220 * 100, 10100 + os.getpid() % 220 * 100))
+
+
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    for port in itertools.islice(PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise RuntimeError("a hundred ports are all in use")
 
 
 @dataclass
