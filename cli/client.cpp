@@ -363,8 +363,9 @@ Outcome<Answer> Client::Impl::perform(const Call& call, const Sink* sink, Millis
     if (Clock::now() + wait >= give_up_at) {
       const auto* failure = std::get_if<Failed>(&attempt);
       if (failure == nullptr ||
-          (refusal && !call.is_write() && failure->kind == Failed::Kind::timeout))
+          (refusal && !call.is_write() && failure->kind == Failed::Kind::timeout)) {
         return *std::move(refusal);
+      }
       return give_up(call, *failure, was_sent);
     }
     disconnect();

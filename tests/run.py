@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parent.parent
 # them twice would take minutes), the others once more.
 SANITIZED = re.compile(
     r"^(unit_(base|znode|session|watch|election|recipes|core|disk|api)|property|contract|scenario|fuzz_replay|sim).*")
-# Not unit_api: it counts allocations, which sanitizers do in their own way.
+# The unit tests among them. Not unit_api: it counts allocations, which sanitizers do otherwise.
 SANITIZED_ONLY = re.compile(r"^unit_(base|znode|session|watch|election|recipes|core|disk)$")
 # Programs that take so long that their cases are spread over all processors.
 SPREAD = ("sim",)

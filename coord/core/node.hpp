@@ -142,16 +142,19 @@ class Node {
   void on(WatchApplied& event);
   void tell_applied(const Applied& applied, Zxid revision);
   void apply(const election::SharedEntry& entry);
-  void follow_role();
-  void begin_leadership();
-  void end_leadership();
-  void renew_sessions();
   void forgive_stall(std::int64_t gap_ms);
   void maybe_checkpoint();
   void expire_waiting();
   template <class Predicate>
   void drop_waiting(Predicate is_gone);
   void give_up_late(std::vector<Waiting>& waiting);
+
+  // node_leadership.cpp: a leader's term begins and ends; what time alone makes due.
+  void follow_role();
+  void begin_leadership();
+  void end_leadership();
+  void renew_sessions();
+  void propose_due();
 
   // node_requests.cpp: writes, sessions, reads.
   // The request alone; its session is checked where it is known best.
@@ -163,7 +166,6 @@ class Node {
   bool encode_write(Request&& request, const Origin& origin, std::string& payload, Reply& reply);
   // False when Raft refused it: the caller tries again later.
   bool propose(WriteOp op);
-  void propose_due();
   void read(Request&& request);
   void wait_for_grant(Waiting waiting);
   void park(Index index, Waiting waiting);

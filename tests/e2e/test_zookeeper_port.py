@@ -1,0 +1,106 @@
+"""What an operator meets at ZooKeeper's port: the four-letter words, and its configuration."""
+
+import socket
+import unittest
+
+import zkwire
+from harness import Member, free_port, wait_until
+from test_zookeeper import ZooKeeperTest
+from zkwire import Closed, Wire
+
+
+class Words(ZooKeeperTest):
+    def word(self, name):
+        return zkwire.word(self.zk_port, name)
+
+    def test_the_words_of_clients_and_monitors(self):
+        wire = self.wire()
+        path = self.node(wire)
+        wire.get(path, watch=True)
+        wire.create(path + "/e", b"", flags=1)
+        self.assertEqual(self.word("ruok"), "imok")
+        self.assertEqual(self.word("isro"), "rw")
+        self.assertRegex(self.word("envi"), r"(?m)^zookeeper\.version=3\.\d+\.\d+-")
+        srvr = self.word("srvr")
+        self.assertRegex(srvr, r"^Zookeeper version: 3\.\d+\.\d+-.*, built on ")
+        for line in (r"Latency min/avg/max: \d+/\d+\.\d+/\d+", r"Received: \d+", r"Sent: \d+",
+                     r"Connections: \d+", r"Outstanding: \d+", r"Zxid: 0x[0-9a-f]+",
+                     r"Mode: standalone", r"Node count: \d+"):
+            self.assertRegex(srvr, f"(?m)^{line}$")
+        self.assertRegex(self.word("stat"), r"(?m)^ /127\.0\.0\.1:\d+\[1\]\(queued=0,recved=\d+")
+        self.assertIn(f"sid={wire.session:#x}", self.word("cons"))
+        monitor = dict(line.split("\t") for line in self.word("mntr").splitlines())
+        self.assertEqual(monitor["zk_server_state"], "standalone")
+        self.assertEqual(int(monitor["zk_watch_count"]), 1)
+        self.assertGreaterEqual(int(monitor["zk_ephemerals_count"]), 1)
+        for name in ("zk_version", "zk_znode_count", "zk_num_alive_connections",
+                     "zk_outstanding_requests", "zk_approximate_data_size", "zk_avg_latency"):
+            self.assertIn(name, monitor)
+        self.assertIn("minSessionTimeout=4000\n", self.word("conf"))
+        self.assertRegex(self.word("wchs"), r"^1 connections watching 1 paths\nTotal watches:1\n")
+        self.assertEqual(self.word("wchc"), f"{wire.session:#x}\n\t{path}\n")
+        self.assertEqual(self.word("wchp"), f"{path}\n\t{wire.session:#x}\n")
+        dump = self.word("dump")
+        self.assertIn(f"{wire.session:#x}:\n\t{path}/e\n", dump)
+        self.assertRegex(self.word("dirs"), r"datadir_size: \d+\nlogdir_size: \d+\n")
+        self.assertEqual(self.word("crst"), "Connection stats reset.\n")
+        self.assertEqual(self.word("srst"), "Server stats reset.\n")
+
+    def test_a_word_that_is_not_listed_says_so(self):
+        port = free_port()
+        member = Member(flags=["--zookeeper", f"127.0.0.1:{port}"]).start()
+        self.addCleanup(member.close)
+        self.assertEqual(zkwire.word(port, "ruok"), "imok")
+        self.assertEqual(zkwire.word(port, "wchc"),
+                         "wchc is not executed because it is not in the whitelist.\n")
+
+
+class Configuration(unittest.TestCase):
+    def member(self, *flags):
+        member = Member(flags=flags)
+        self.addCleanup(member.close)
+        return member
+
+    def test_connections_of_an_address_are_bounded(self):
+        port = free_port()
+        self.member("--zookeeper", f"127.0.0.1:{port}",
+                    "--zookeeper-connections-per-address", "2").start()
+        first, second = Wire(port).connect(), Wire(port).connect()
+        with self.assertRaises((Closed, OSError)):
+            Wire(port).connect()
+        self.assertEqual(first.ping()[0], 0)
+        second.close()
+        first.close()
+
+        def is_free():
+            try:
+                with Wire(port) as wire:
+                    return wire.connect().session
+            except (Closed, OSError):
+                return False
+        wait_until(is_free, what="a place for a connection")
+
+    def test_a_port_that_is_taken_is_an_error_only_if_it_was_asked_for(self):
+        with socket.create_server(("127.0.0.1", 0)) as taken:
+            member = self.member("--zookeeper", f"127.0.0.1:{taken.getsockname()[1]}").spawn()
+            self.assertNotEqual(member.process.wait(20), 0)
+            self.assertIn("Address already in use", member.log)
+        try:
+            holder = socket.create_server(("127.0.0.1", 2181))
+        except OSError:
+            holder = None  # Somebody has it already: as good.
+        member = self.member().start()
+        self.assertIn("event=no-zookeeper", member.log)
+        if holder is not None:
+            holder.close()
+
+    def test_off_and_nonsense(self):
+        self.assertNotIn("zookeeper", self.member("--zookeeper", "off").start().log)
+        for flags in (("--zookeeper", "nonsense:port"), ("--zookeeper-session-min", "50000"),
+                      ("--zookeeper-session-max", "999999999"), ("--zookeeper-frame-max", "5")):
+            member = self.member(*flags).spawn()
+            self.assertEqual(member.process.wait(20), 2, flags)
+
+
+if __name__ == "__main__":
+    unittest.main()
