@@ -35,7 +35,7 @@ enum class Table : std::uint8_t {
   ended = 5,         // Key: session id: how sessions ended, bounded.
   retry = 6,         // Key: the zxid of the entry, big-endian, and its ordinal: the retry window.
   changes = 7,       // Key: zxid and ordinal, 12 bytes big-endian: history. Not in the digest.
-  change_paths = 8,  // Key: hash of the path, zxid, ordinal: 20 bytes. Not in the digest.
+  change_paths = 8,  // Key: of zxid, path and ordinal (core/changes.hpp). Not in the digest.
   members = 9,       // The ensemble's identity and membership.
 };
 inline constexpr std::size_t kTables = 10;

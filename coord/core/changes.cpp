@@ -1,7 +1,9 @@
 #include "coord/core/changes.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <memory>
+#include <utility>
 
 #include "coord/base/checksum.hpp"
 #include "coord/base/codec.hpp"
@@ -10,9 +12,40 @@
 namespace coord::core {
 namespace {
 
-constexpr std::size_t kChangeKeyBytes = 12;
 constexpr std::size_t kPathKeyBytes = 20;
 constexpr std::size_t kFirstStep = 16;
+constexpr unsigned kEpochBits = 16;
+constexpr std::size_t kEpochBytes = 6;
+
+std::uint64_t epoch_of(Zxid zxid) noexcept { return zxid.value() >> kEpochBits; }
+Zxid last_of(std::uint64_t epoch) noexcept {
+  return Zxid((epoch << kEpochBits) | ((1U << kEpochBits) - 1));
+}
+
+// Below every key of the path in this epoch.
+std::string path_prefix(std::uint64_t epoch, std::uint64_t hash) {
+  std::string key;
+  key.reserve(kPathKeyBytes);
+  append_big_endian(key, epoch << kEpochBits);
+  key.resize(kEpochBytes);
+  append_big_endian(key, hash);
+  return key;
+}
+
+// The key in `changes` of a key in `change_paths`.
+std::string change_key_of(std::string_view path_key) {
+  std::string key(path_key.substr(0, kEpochBytes));
+  key += path_key.substr(kEpochBytes + kPathHashBytes);
+  return key;
+}
+
+// Of the oldest change that is retained, or none.
+std::string read_oldest(const StoreReader& reader, std::optional<Zxid>& oldest) {
+  return reader.scan(Table::changes, {}, {}, [&](std::string_view key, std::string_view) {
+    if (key.size() == kChangeKeyBytes) oldest = Zxid(read_big_endian(key));
+    return !oldest;
+  });
+}
 
 void append_ordinal(std::string& out, std::uint32_t ordinal) {
   for (int shift = 24; shift >= 0; shift -= 8) out.push_back(static_cast<char>(ordinal >> shift));
@@ -82,21 +115,31 @@ StoreAnswer read_history(const ReadHistory& ask, const StoreReader& reader) {
   const auto hash = path_hash(ask.path);
   const auto last =
       ask.before && ask.before.previous() < ask.through ? ask.before.previous() : ask.through;
-  // The index is in ascending order and the newest are wanted: gather the keys, keep the last ones.
+  std::optional<Zxid> oldest;
+  answer.error = read_oldest(reader, oldest);
+  if (!answer.error.empty() || !oldest || *oldest > last) return answer;
+  // An epoch is in ascending order and the newest are wanted: gather its keys, turn them round.
   std::vector<std::string> keys;
-  answer.error = reader.scan(Table::change_paths, change_path_key(hash, Zxid(), 0),
-                             change_path_key(hash, last, UINT32_MAX),
-                             [&](std::string_view key, std::string_view) {
-                               if (key.size() == kPathKeyBytes) keys.emplace_back(key.substr(8));
-                               return true;
-                             });
-  if (!answer.error.empty()) return answer;
-  std::reverse(keys.begin(), keys.end());
+  auto end_epoch = epoch_of(last) + 1;  // Those below it are not looked into yet.
+  for (; end_epoch > epoch_of(*oldest) && keys.size() <= ask.limit; --end_epoch) {
+    const auto epoch = end_epoch - 1;
+    std::vector<std::string> found;
+    answer.error = reader.scan(Table::change_paths, path_prefix(epoch, hash),
+                               change_path_key(hash, std::min(last, last_of(epoch)), UINT32_MAX),
+                               [&](std::string_view key, std::string_view) {
+                                 if (key.size() == kPathKeyBytes)
+                                   found.push_back(change_key_of(key));
+                                 return true;
+                               });
+    if (!answer.error.empty()) return answer;
+    keys.insert(keys.end(), std::make_move_iterator(found.rbegin()),
+                std::make_move_iterator(found.rend()));
+  }
   if (keys.size() > ask.limit) {
     // Never cut one revision in half: the next page starts below the last whole one.
     auto end = ask.limit;
     while (end < keys.size() && keys[end].compare(0, 8, keys[ask.limit - 1], 0, 8) == 0) ++end;
-    answer.is_last = end == keys.size();
+    answer.is_last = end == keys.size() && end_epoch == epoch_of(*oldest);
     keys.resize(end);
   }
   answer.error = read_entries(keys, ask.path, reader, answer.entries);
@@ -107,21 +150,28 @@ StoreAnswer read_first_after(const ReadFirstAfter& ask, const StoreReader& reade
   StoreAnswer answer;
   answer.through = ask.through;
   const auto hash = path_hash(ask.path);
-  const auto last = change_path_key(hash, ask.through, UINT32_MAX);
-  auto from = change_path_key(hash, ask.after, UINT32_MAX);
+  std::optional<Zxid> oldest;
+  answer.error = read_oldest(reader, oldest);
+  if (!answer.error.empty() || !oldest) return answer;
+  auto epoch = epoch_of(std::max(*oldest, ask.after));
+  auto from = epoch == epoch_of(ask.after) ? change_path_key(hash, ask.after, UINT32_MAX)
+                                           : path_prefix(epoch, hash);
   // A few keys at a time: changes of the ACL carry no value, and another path may have this hash.
-  for (bool is_over = false; !is_over;) {
+  while (epoch <= epoch_of(ask.through)) {
     std::vector<std::string> keys;
-    is_over = true;
+    const auto last = change_path_key(hash, std::min(ask.through, last_of(epoch)), UINT32_MAX);
+    std::string next;
+    bool is_over = true;
     answer.error =
         reader.scan(Table::change_paths, from, last, [&](std::string_view key, std::string_view) {
           if (key.size() != kPathKeyBytes) return true;
-          keys.emplace_back(key.substr(8));
+          keys.push_back(change_key_of(key));
           is_over = keys.size() < kFirstStep;
+          if (!is_over) next = key;
           return is_over;
         });
     if (!answer.error.empty()) return answer;
-    if (!is_over) from.replace(8, std::string::npos, keys.back());
+    from = is_over ? path_prefix(++epoch, hash) : std::move(next);
     std::vector<HistoryEntry> found;
     answer.error = read_entries(keys, ask.path, reader, found);
     if (!answer.error.empty()) return answer;
@@ -146,12 +196,20 @@ std::string change_key(Zxid zxid, std::uint32_t ordinal) {
 }
 
 std::string change_path_key(std::uint64_t hash, Zxid zxid, std::uint32_t ordinal) {
-  std::string key;
-  key.reserve(kPathKeyBytes);
-  append_big_endian(key, hash);
-  append_big_endian(key, zxid.value());
+  auto key = path_prefix(epoch_of(zxid), hash);
+  key.push_back(static_cast<char>(zxid.value() >> 8U));
+  key.push_back(static_cast<char>(zxid.value()));
   append_ordinal(key, ordinal);
   return key;
+}
+
+std::string change_path_key_of(std::string_view key, std::string_view bytes) {
+  std::string path_key;
+  path_key.reserve(kPathKeyBytes);
+  path_key += key.substr(0, kEpochBytes);
+  path_key += bytes.substr(0, kPathHashBytes);
+  path_key += key.substr(kEpochBytes);
+  return path_key;
 }
 
 std::string encode_stored(const znode::ChangeBatch& batch, std::size_t ordinal) {

@@ -1,7 +1,10 @@
 // The stored form of changes: the tables `changes` and `change_paths`, and what is read from them.
 //
-// changes:       zxid (8) ordinal (4)          -> path hash (8), wall time, change
-// change_paths:  path hash (8) zxid (8) ordinal (4) -> nothing
+// changes:       zxid (8) ordinal (4)                          -> path hash (8), wall time, change
+// change_paths:  epoch (6) path hash (8) rest of zxid (2) ordinal (4) -> nothing
+// The epoch is the zxid without its last 16 bits. By the hash alone, new keys would fall all over
+// the index and each checkpoint would write most of its pages again; so they fall into the pages of
+// one epoch or two. A search looks into every epoch that is retained: one for 65,536 revisions.
 // Reading happens on the reader thread; what it finds comes back as an event.
 #pragma once
 
@@ -23,6 +26,11 @@ namespace coord::core {
 [[nodiscard]] std::string change_key(Zxid zxid, std::uint32_t ordinal);
 [[nodiscard]] std::string change_path_key(std::uint64_t hash, Zxid zxid, std::uint32_t ordinal);
 [[nodiscard]] std::string encode_stored(const znode::ChangeBatch& batch, std::size_t ordinal);
+// The key in `change_paths` of a record of `changes`. Requires: it has a key of kChangeKeyBytes and
+// at least kPathHashBytes.
+[[nodiscard]] std::string change_path_key_of(std::string_view key, std::string_view bytes);
+inline constexpr std::size_t kChangeKeyBytes = 12;
+inline constexpr std::size_t kPathHashBytes = 8;
 // False when the bytes are malformed.
 [[nodiscard]] bool decode_stored(std::string_view bytes, std::int64_t& wall_ms,
                                  znode::Change& change);

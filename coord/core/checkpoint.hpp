@@ -1,4 +1,4 @@
-// Checkpoint: replicated state on its way to the store and back. Names only base.
+// Checkpoint: replicated state on its way to the store and back.
 #pragma once
 
 #include <cstdint>
@@ -9,15 +9,20 @@
 
 #include "coord/base/ids.hpp"
 #include "coord/base/records.hpp"
+#include "znode/change.hpp"
 
 namespace coord::core {
 
-// What one checkpoint writes, all or nothing: the dirty records and the mark of where they stand.
+// What one checkpoint writes, all or nothing: the dirty records, the changes since the last one,
+// and the mark of where they stand.
 struct Checkpoint {
   Index applied;
   Term applied_term;
   std::uint64_t digest = 0;  // Of the whole replicated state at `applied`.
   DirtyMap records;
+  // In the order of their zxids. The store makes the records of `changes` and `change_paths` of
+  // them (changes.hpp): the watches' history holds them anyway, and the loop need not encode them.
+  std::vector<znode::SharedBatch> changes;
   // Changes with a zxid below this leave the tables `changes` and `change_paths`.
   Zxid trim_changes_below;
 };

@@ -405,32 +405,32 @@ void Node::maybe_checkpoint() {
     return;
   }
   const auto& policy = options_.checkpoint;
-  const auto& dirty = state_.dirty();
+  const auto records = state_.dirty_records();
+  const auto bytes = state_.dirty_bytes();
   const auto since_ms = now_.mono_ms - last_checkpoint_ms_;
-  const bool is_bulk = since_ms < policy.bulk_ms && dirty.bytes() >= policy.bulk_bytes_max;
-  const bool is_due = is_bulk || dirty.size() >= policy.records_max ||
-                      dirty.bytes() >= policy.bytes_max || log_bytes_ >= policy.log_bytes_max ||
-                      since_ms >= policy.interval_ms;
+  const bool is_bulk = since_ms < policy.bulk_ms && bytes >= policy.bulk_bytes_max;
+  const bool is_due = is_bulk || records >= policy.records_max || bytes >= policy.bytes_max ||
+                      log_bytes_ >= policy.log_bytes_max || since_ms >= policy.interval_ms;
   const bool is_wanted =
       wanted_checkpoint_ > checkpointed_ && index_of(state_.applied()) >= wanted_checkpoint_;
   // An interval alone does not make an idle member write: no-ops leave nothing dirty.
-  if (is_wanted || (is_due && !dirty.empty())) checkpoint_under_way_ = index_of(state_.applied());
+  if (is_wanted || (is_due && records > 0)) checkpoint_under_way_ = index_of(state_.applied());
 }
 
 bool Node::is_store_late() const noexcept {
   const auto& policy = options_.checkpoint;
-  const auto bytes = state_.dirty().bytes();
+  const auto bytes = state_.dirty_bytes();
   const bool is_bulk =
       now_.mono_ms - last_checkpoint_ms_ < policy.bulk_ms && bytes >= policy.bulk_bytes_max;
   return is_checkpointing_ && (is_bulk || bytes >= policy.bytes_max / 4 * 3 ||
-                               state_.dirty().size() >= policy.records_max / 4 * 3);
+                               state_.dirty_records() >= policy.records_max / 4 * 3);
 }
 
 bool Node::is_backlogged() const noexcept {
   const auto& policy = options_.checkpoint;
   return is_checkpointing_ &&
-         (state_.dirty().size() >= policy.records_max * policy.backlog_factor ||
-          state_.dirty().bytes() >= policy.bytes_max * policy.backlog_factor);
+         (state_.dirty_records() >= policy.records_max * policy.backlog_factor ||
+          state_.dirty_bytes() >= policy.bytes_max * policy.backlog_factor);
 }
 
 void Node::apply(const election::SharedEntry& entry) {

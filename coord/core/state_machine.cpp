@@ -8,7 +8,6 @@
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
 #include "coord/base/overloaded.hpp"
-#include "coord/core/changes.hpp"
 #include "coord/recipes/recipe.hpp"
 
 namespace coord::core {
@@ -231,18 +230,11 @@ znode::SharedBatch StateMachine::commit_tree(Zxid zxid, std::int64_t wall_ms) {
   batch->zxid = zxid;
   batch->wall_ms = wall_ms;
   batch->changes = std::move(changes);
-  record_changes(*batch);
   note_deadlines(*batch);
+  unstored_changes_ += batch->changes.size();
+  unstored_bytes_ += znode::bytes_of(*batch);
+  unstored_.push_back(batch);
   return batch;
-}
-
-void StateMachine::record_changes(const znode::ChangeBatch& batch) {
-  for (std::size_t i = 0; i < batch.changes.size(); ++i) {
-    const auto ordinal = static_cast<std::uint32_t>(i);
-    const auto hash = path_hash(batch.changes[i].path);
-    dirty_.put(Table::changes, change_key(batch.zxid, ordinal), encode_stored(batch, i));
-    dirty_.put(Table::change_paths, change_path_key(hash, batch.zxid, ordinal), {});
-  }
 }
 
 // ---------------------------------------------------------------- sessions
@@ -328,6 +320,9 @@ Checkpoint StateMachine::take_checkpoint() {
   checkpoint.applied_term = applied_term_;
   checkpoint.digest = digest();
   checkpoint.records = std::exchange(dirty_, DirtyMap());
+  checkpoint.changes = std::exchange(unstored_, {});
+  unstored_changes_ = 0;
+  unstored_bytes_ = 0;
   return checkpoint;
 }
 

@@ -94,6 +94,13 @@ class StateMachine {
 
   // ---- checkpoint
   [[nodiscard]] const DirtyMap& dirty() const noexcept { return dirty_; }
+  // What the next checkpoint writes: so many records, which take about so much memory.
+  [[nodiscard]] std::size_t dirty_records() const noexcept {
+    return dirty_.size() + kRecordsOfChange * unstored_changes_;
+  }
+  [[nodiscard]] std::size_t dirty_bytes() const noexcept {
+    return dirty_.bytes() + unstored_bytes_;
+  }
   // Hands out what changed since the last call and starts an empty map: O(1).
   [[nodiscard]] Checkpoint take_checkpoint();
   // The first membership, before anything is loaded or applied.
@@ -106,6 +113,8 @@ class StateMachine {
   void check_invariants() const;
 
  private:
+  static constexpr std::size_t kRecordsOfChange = 2;  // Itself, and in the index of the paths.
+
   void run(Zxid zxid, const Command& command, Applied& applied);
   [[nodiscard]] bool is_admitted(const Command& command, Outcome& outcome) const;
   [[nodiscard]] bool holds_fences(const Command& command, Outcome& outcome) const;
@@ -114,7 +123,6 @@ class StateMachine {
   void settle_recipes(Zxid zxid, const Command& command);
   void note_deadlines(const znode::ChangeBatch& batch);
   void load_deadlines();
-  void record_changes(const znode::ChangeBatch& batch);
   void put_member_record(std::string_view key, std::string bytes);
   void bootstrap(const Bootstrap& op);
   Outcome set_member(const SetMember& op);
@@ -155,6 +163,9 @@ class StateMachine {
   session::RetryWindow retry_;
   recipes::Deadlines deadlines_;
   DirtyMap dirty_;
+  std::vector<znode::SharedBatch> unstored_;  // Since the last checkpoint.
+  std::size_t unstored_changes_ = 0;
+  std::size_t unstored_bytes_ = 0;
   Zxid applied_;
   Term applied_term_;
   std::int64_t service_ms_ = 0;

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <lmdb.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -19,6 +20,7 @@
 #include "coord/base/check.hpp"
 #include "coord/base/codec.hpp"
 #include "coord/base/limits.hpp"
+#include "coord/core/changes.hpp"
 #include "coord/disk/page_check.hpp"
 #include "coord/disk/posix_disk.hpp"
 #include "coord/disk/state_store.hpp"
@@ -38,11 +40,9 @@ constexpr auto kPauseMax = std::chrono::milliseconds(50);
 constexpr auto kCleanPiece = std::chrono::microseconds(30);  // Nothing was written.
 constexpr auto kPacedMax = std::chrono::seconds(8);
 constexpr std::uint64_t kMapUnit = 1U << 20;
-constexpr std::size_t kChangeKeyBytes = 12;
-constexpr std::size_t kPathHashBytes = 8;
 // So many changes leave with one commit, at most: the rest leave with the next ones.
 constexpr std::size_t kTrimmedChangesMax = 50'000;
-constexpr std::uint8_t kMarkVersion = 1;
+constexpr std::uint8_t kMarkVersion = 2;
 constexpr std::uint64_t round_up_to_unit(std::uint64_t bytes) {
   return (bytes + kMapUnit - 1) / kMapUnit * kMapUnit;
 }
@@ -210,58 +210,99 @@ int LmdbStore::write_mark(MDB_txn* txn, const core::Checkpoint& checkpoint) {
   return mdb_put(txn, mark_table_, &key, &value, 0);
 }
 
+// Puts records into one table, in the order of their keys.
+class TableWriter {
+ public:
+  int open(MDB_txn* txn, MDB_dbi database, Table table) {
+    table_ = table;
+    if (const int code = cursor_.open(txn, database); code != 0) return code;
+    MDB_val last{};
+    MDB_val ignored{};
+    const int code = mdb_cursor_get(cursor_.get(), &last, &ignored, MDB_LAST);
+    if (code != 0 && code != MDB_NOTFOUND) return code;
+    if (code == 0) last_key_ = view_of(last);
+    return 0;
+  }
+  int put(std::string_view key, std::string_view bytes) {
+    MDB_val name = value_of(key);
+    MDB_val place{bytes.size() + kChecksumBytes, nullptr};
+    // A key beyond the last one is appended: pages are then filled whole, and nothing is searched.
+    const auto append = key > last_key_ ? MDB_APPEND : 0U;
+    const int code = mdb_cursor_put(cursor_.get(), &name, &place, MDB_RESERVE | append);
+    if (code != 0) return code;
+    const auto hash = record_hash(table_, key, bytes);
+    std::memcpy(place.mv_data, bytes.data(), bytes.size());
+    std::memcpy(static_cast<char*>(place.mv_data) + bytes.size(), &hash, sizeof hash);
+    return 0;
+  }
+  int erase(std::string_view key) {
+    auto name = value_of(key);
+    int code = mdb_cursor_get(cursor_.get(), &name, nullptr, MDB_SET);
+    if (code == 0) code = mdb_cursor_del(cursor_.get(), 0);
+    return code == MDB_NOTFOUND ? 0 : code;
+  }
+
+ private:
+  Table table_ = Table::meta;
+  Cursor cursor_;
+  std::string last_key_;
+};
+
 // Writes the records of one table, which are together and in the order of their keys.
 int LmdbStore::write_table(MDB_txn* txn, std::vector<const Record*>::const_iterator& at,
                            std::vector<const Record*>::const_iterator end) {
   const auto table = (*at)->first.table;
-  const auto database = tables_[index_of_table(table)];
-  Cursor cursor;
-  if (const int code = cursor.open(txn, database); code != 0) return code;
-  // A key beyond the last one is appended: pages are then filled whole, and nothing is searched.
-  MDB_val last{};
-  MDB_val ignored{};
-  int code = mdb_cursor_get(cursor.get(), &last, &ignored, MDB_LAST);
-  if (code != 0 && code != MDB_NOTFOUND) return code;
-  const std::string last_key = code == 0 ? std::string(view_of(last)) : std::string();
+  TableWriter writer;
+  if (const int code = writer.open(txn, tables_[index_of_table(table)], table); code != 0) {
+    return code;
+  }
   for (; at != end && (*at)->first.table == table; ++at) {
-    const auto& bytes = (*at)->second;
-    auto key = value_of((*at)->first.key);
-    if (!bytes) {
-      code = mdb_cursor_get(cursor.get(), &key, nullptr, MDB_SET);
-      if (code == 0) code = mdb_cursor_del(cursor.get(), 0);
-      if (code != 0 && code != MDB_NOTFOUND) return code;
-      continue;
-    }
-    MDB_val place{bytes->size() + kChecksumBytes, nullptr};
-    const bool is_new_end = view_of(key) > last_key;
-    code = mdb_cursor_put(cursor.get(), &key, &place, MDB_RESERVE | (is_new_end ? MDB_APPEND : 0U));
+    const auto& [key, bytes] = **at;
+    const int code = bytes ? writer.put(key.key, *bytes) : writer.erase(key.key);
     if (code != 0) return code;
-    const auto hash = record_hash(table, (*at)->first.key, *bytes);
-    std::memcpy(place.mv_data, bytes->data(), bytes->size());
-    std::memcpy(static_cast<char*>(place.mv_data) + bytes->size(), &hash, sizeof hash);
   }
   return 0;
 }
 
-// A change's record begins with the hash of its path; with zxid and ordinal of its key that is the
-// key of its record in `change_paths`.
+int LmdbStore::write_changes(MDB_txn* txn, const std::vector<znode::SharedBatch>& batches) {
+  if (batches.empty()) return 0;
+  TableWriter changes;
+  int code = changes.open(txn, tables_[index_of_table(Table::changes)], Table::changes);
+  if (code != 0) return code;
+  std::vector<std::string> path_keys;
+  for (const auto& batch : batches) {
+    for (std::size_t i = 0; i < batch->changes.size(); ++i) {
+      const auto key = core::change_key(batch->zxid, static_cast<std::uint32_t>(i));
+      const auto bytes = core::encode_stored(*batch, i);
+      if ((code = changes.put(key, bytes)) != 0) return code;
+      path_keys.push_back(core::change_path_key_of(key, bytes));
+    }
+  }
+  std::sort(path_keys.begin(), path_keys.end());
+  TableWriter paths;
+  code = paths.open(txn, tables_[index_of_table(Table::change_paths)], Table::change_paths);
+  for (auto at = path_keys.begin(); code == 0 && at != path_keys.end(); ++at) {
+    code = paths.put(*at, {});
+  }
+  return code;
+}
+
 int LmdbStore::trim(MDB_txn* txn, Zxid below) {
   Cursor changes;
   int code = changes.open(txn, tables_[index_of_table(Table::changes)]);
   if (code != 0) return code;
   MDB_val key{};
   MDB_val value{};
-  std::string path_key;
   for (std::size_t trimmed = 0; trimmed < kTrimmedChangesMax; ++trimmed) {
     code = mdb_cursor_get(changes.get(), &key, &value, MDB_FIRST);
     if (code == MDB_NOTFOUND) return 0;
     if (code != 0) return code;
-    if (key.mv_size != kChangeKeyBytes || value.mv_size < kPathHashBytes + kChecksumBytes) {
+    if (key.mv_size != core::kChangeKeyBytes ||
+        value.mv_size < core::kPathHashBytes + kChecksumBytes) {
       return MDB_CORRUPTED;
     }
     if (read_big_endian(view_of(key)) >= below.value()) return 0;
-    path_key.assign(view_of(value).substr(0, kPathHashBytes));
-    path_key.append(view_of(key));
+    const auto path_key = core::change_path_key_of(view_of(key), view_of(value));
     auto path = value_of(path_key);
     code = mdb_del(txn, tables_[index_of_table(Table::change_paths)], &path, nullptr);
     if (code != 0 && code != MDB_NOTFOUND) return code;
@@ -279,6 +320,7 @@ int LmdbStore::write(const core::Checkpoint& checkpoint,
   for (auto at = records.begin(); at != records.end();) {
     if ((code = write_table(txn.get(), at, records.end())) != 0) return code;
   }
+  if ((code = write_changes(txn.get(), checkpoint.changes)) != 0) return code;
   if ((code = trim(txn.get(), checkpoint.trim_changes_below)) != 0) return code;
   if ((code = write_mark(txn.get(), checkpoint)) != 0) return code;
   return txn.commit();
@@ -297,6 +339,7 @@ Result<void> LmdbStore::sync(bool is_paced) {
   const auto until = start + std::min<Clock::duration>((start - last_sync_) * 4 / 5, kPacedMax);
   last_sync_ = start;
   const auto end = (info.me_last_pgno + 1) * kPageBytes;
+  COORD_TRY(unmap_written(end));
   for (std::uint64_t at = 0; is_paced && at < end; at += kPieceBytes) {
     const auto before = Clock::now();
     if (before >= until || is_hurried_) break;
@@ -316,6 +359,30 @@ Result<void> LmdbStore::sync(bool is_paced) {
   is_hurried_ = false;
   if (const int code = mdb_env_sync(env_, 1); code != 0) return failure("sync", code);
   return synced_.set(info.me_last_txnid);
+}
+
+// To write a page out, the kernel takes the right to write from whoever has it mapped, and
+// interrupts every processor that this process runs on, for each page. Taken out of the map all at
+// once before, they cost one interrupt together. Their bytes are the file's: the next access finds
+// them there.
+Result<void> LmdbStore::unmap_written(std::uint64_t bytes) {
+  if (!options_.write_map) return success();
+  Transaction txn;
+  if (const int code = txn.begin(env_, MDB_RDONLY); code != 0) return failure("sync", code);
+  auto key = value_of(kMarkName);
+  MDB_val value{};
+  const int code = mdb_get(txn.get(), mark_table_, &key, &value);
+  if (code == MDB_NOTFOUND) return success();
+  if (code != 0) return failure("sync", code);
+  // A page begins with its number.
+  const auto in_page = reinterpret_cast<std::uintptr_t>(value.mv_data) % kPageBytes;
+  const auto* page = static_cast<const char*>(value.mv_data) - in_page;
+  std::uint64_t number = 0;
+  std::memcpy(&number, page, sizeof number);
+  COORD_CHECK(number * kPageBytes < bytes, "the page of the mark is in the file", number);
+  auto* map = const_cast<char*>(page) - number * kPageBytes;
+  if (::madvise(map, bytes, MADV_DONTNEED) != 0) return failure("sync", errno);
+  return success();
 }
 
 Result<void> LmdbStore::commit(const core::Checkpoint& checkpoint) {
@@ -394,7 +461,7 @@ Result<std::optional<std::string>> LmdbStore::get(Table table, std::string_view 
 Result<std::optional<Zxid>> LmdbStore::oldest_change() const {
   std::optional<Zxid> oldest;
   auto scanned = scan(Table::changes, {}, {}, [&](std::string_view key, std::string_view) {
-    if (key.size() == kChangeKeyBytes) oldest = Zxid(read_big_endian(key));
+    if (key.size() == core::kChangeKeyBytes) oldest = Zxid(read_big_endian(key));
     return false;
   });
   COORD_TRY(std::move(scanned));

@@ -125,11 +125,13 @@ class LmdbStore {
   int write(const core::Checkpoint& checkpoint, const std::vector<const Record*>& records);
   int write_table(MDB_txn* txn, std::vector<const Record*>::const_iterator& at,
                   std::vector<const Record*>::const_iterator end);
+  int write_changes(MDB_txn* txn, const std::vector<znode::SharedBatch>& batches);
   int write_mark(MDB_txn* txn, const core::Checkpoint& checkpoint);
   int trim(MDB_txn* txn, Zxid below);
   Result<void> grow();
   Result<void> allocate(std::uint64_t bytes);
   Result<void> sync(bool is_paced);
+  Result<void> unmap_written(std::uint64_t bytes);
   [[nodiscard]] Error failure(std::string_view what, int code) const;
   [[nodiscard]] Error damaged(Table table, std::string_view key) const;
 

@@ -7,7 +7,7 @@
 namespace coord::disk {
 namespace {
 
-constexpr std::string_view kMagic = "coordSN1";
+constexpr std::string_view kMagic = "coordSN2";
 constexpr std::size_t kHeadBytes = 8 + 3 * 8 + 8;
 constexpr std::size_t kEndBytes = 1 + 8 + 8;
 constexpr std::uint8_t kEnd = 0xff;

@@ -1,6 +1,6 @@
 // The bytes of a snapshot: what one member sends another, and what a backup file holds.
 //
-// head    "coordSN1", applied index, its term, digest of the state: 8 bytes each; checksum of them
+// head    "coordSN2", applied index, its term, digest of the state: 8 bytes each; checksum of them
 // record  table (1 byte), key, value (each with a varint length), record_hash (8 bytes)
 // end     0xff, count of the records (8 bytes), chain (8 bytes)
 //

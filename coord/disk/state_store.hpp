@@ -2,10 +2,10 @@
 //
 // One of the five virtual seams; a model of it with the same transaction semantics serves the
 // simulator, and one contract suite runs on both. Each record carries a checksum, checked on every
-// read. A record of the table `changes` begins with the 8 bytes of the path's hash with which its
-// key in `change_paths` begins. A callback must not call the store. Thread rule: load() before any
-// other thread exists; commit() from the store thread; the read functions from the reader thread,
-// beside a commit.
+// read. A record of the table `changes` begins with the 8 bytes of the path's hash that its key in
+// `change_paths` is made of (core/changes.hpp). A callback must not call the store. Thread rule:
+// load() before any other thread exists; commit() from the store thread; the read functions from
+// the reader thread, beside a commit.
 #pragma once
 
 #include <cstdint>

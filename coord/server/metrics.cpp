@@ -186,7 +186,7 @@ std::string Metrics::text(const core::Node& node, const disk::Wal& wal,
   m.connections.Set(number(connections));
   m.pending.Set(number(node.pending_count()));
   m.history.Set(number(node.history().size()));
-  m.dirty.Set(number(node.state().dirty().size()));
+  m.dirty.Set(number(node.state().dirty_records()));
   m.segments.Set(number(wal.segment_count()));
   m.store_bytes.Set(number(store.bytes_used()));
   m.has_leader.Set(status.leader ? 1 : 0);

@@ -140,7 +140,7 @@ bool StoreWorker::carry_out(core::Checkpoint& checkpoint) {
   }
   Written written;
   written.index = checkpoint.applied;
-  written.records = checkpoint.records.size();
+  written.records = checkpoint.records.size() + checkpoint.changes.size();
   written.milliseconds =
       std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
   // The records are freed here, not on the loop: there may be a hundred thousand.

@@ -4,6 +4,7 @@
 #include <memory>
 
 #include "coord/base/codec.hpp"
+#include "coord/core/changes.hpp"
 #include "coord/disk/state_store.hpp"
 #include "tests/sim/model_store.hpp"
 #include "tests/unit/disk/temporary_directory.hpp"
@@ -170,7 +171,9 @@ TEST_P(StoreContract, trimming_takes_changes_and_their_paths_together) {
   for (std::uint64_t zxid = 1; zxid <= 9; ++zxid) {
     for (std::uint8_t ordinal = 0; ordinal < 3; ++ordinal) {
       checkpoint.records.put(Table::changes, change_key(zxid, ordinal), key_of(zxid % 2) + "c");
-      checkpoint.records.put(Table::change_paths, key_of(zxid % 2) + change_key(zxid, ordinal), "");
+      checkpoint.records.put(Table::change_paths,
+                             core::change_path_key_of(change_key(zxid, ordinal), key_of(zxid % 2)),
+                             "");
     }
   }
   commit(std::move(checkpoint));
@@ -186,6 +189,42 @@ TEST_P(StoreContract, trimming_takes_changes_and_their_paths_together) {
   commit(std::move(last));
   EXPECT_FALSE(store_->oldest_change().value());
   EXPECT_TRUE(keys(Table::change_paths, {}, {}).empty());
+}
+
+TEST_P(StoreContract, changes_become_records_of_both_tables_and_leave_them) {
+  const auto batch_of = [](std::uint64_t zxid) {
+    auto batch = std::make_shared<znode::ChangeBatch>();
+    batch->zxid = Zxid(zxid);
+    batch->changes.resize(2);
+    batch->changes[0].path = "/b";
+    batch->changes[1].path = "/a";
+    return batch;
+  };
+  core::Checkpoint first{.applied = Index(2), .applied_term = Term(1)};
+  first.changes = {batch_of(1), batch_of(2)};
+  commit(std::move(first));
+  core::Checkpoint second{.applied = Index(70'000), .applied_term = Term(1)};
+  second.changes = {batch_of(3), batch_of(70'000)};
+  commit(std::move(second));
+  const std::uint64_t zxids[] = {1, 2, 3, 70'000};
+  std::vector<std::string> changes;
+  std::vector<std::string> paths;
+  for (const auto zxid : zxids) {
+    for (std::uint8_t ordinal = 0; ordinal < 2; ++ordinal) {
+      changes.push_back(change_key(zxid, ordinal));
+      const auto bytes = core::encode_stored(*batch_of(zxid), ordinal);
+      EXPECT_EQ(store_->get(Table::changes, changes.back()).value(), bytes);
+      paths.push_back(core::change_path_key_of(changes.back(), bytes));
+    }
+  }
+  std::sort(paths.begin(), paths.end());
+  EXPECT_EQ(keys(Table::changes, {}, {}), changes);
+  EXPECT_EQ(keys(Table::change_paths, {}, {}), paths);
+  core::Checkpoint trim{.applied = Index(70'001), .applied_term = Term(1)};
+  trim.trim_changes_below = Zxid(70'000);
+  commit(std::move(trim));
+  EXPECT_EQ(keys(Table::changes, {}, {}).size(), 2U);
+  EXPECT_EQ(keys(Table::change_paths, {}, {}).size(), 2U);
 }
 
 TEST_P(StoreContract, at_most_50_000_changes_leave_with_one_commit) {

@@ -1,12 +1,11 @@
 #include "tests/sim/model_store.hpp"
 
 #include "coord/base/codec.hpp"
+#include "coord/core/changes.hpp"
 
 namespace coord::sim {
 namespace {
 
-constexpr std::size_t kChangeKeyBytes = 12;
-constexpr std::size_t kPathHashBytes = 8;
 constexpr std::size_t kTrimmedChangesMax = 50'000;
 
 }  // namespace
@@ -38,13 +37,24 @@ void ModelStore::set(const Key& key, const std::optional<std::string>& bytes) {
   }
 }
 
+void ModelStore::set_changes(const std::vector<znode::SharedBatch>& batches) {
+  for (const auto& batch : batches) {
+    for (std::size_t i = 0; i < batch->changes.size(); ++i) {
+      const auto key = core::change_key(batch->zxid, static_cast<std::uint32_t>(i));
+      const auto bytes = core::encode_stored(*batch, i);
+      set(Key(Table::changes, key), bytes);
+      set(Key(Table::change_paths, core::change_path_key_of(key, bytes)), std::string());
+    }
+  }
+}
+
 void ModelStore::trim(Zxid below) {
   for (std::size_t trimmed = 0; trimmed < kTrimmedChangesMax; ++trimmed) {
     const auto at = records_.lower_bound(Key(Table::changes, ""));
     if (at == records_.end() || at->first.first != Table::changes) return;
     const Key key = at->first;
     if (read_big_endian(key.second) >= below.value()) return;
-    const auto path = at->second.substr(0, kPathHashBytes) + key.second;
+    const auto path = core::change_path_key_of(key.second, at->second);
     set(Key(Table::change_paths, path), std::nullopt);
     set(key, std::nullopt);
   }
@@ -55,7 +65,7 @@ Result<void> ModelStore::commit(const core::Checkpoint& checkpoint) {
   if (faults.is_full) return error(Failure::disk_full, "no space left");
   for (const auto& [key, bytes] : checkpoint.records.records()) {
     if (key.table == Table::changes && bytes &&
-        (key.key.size() != kChangeKeyBytes || bytes->size() < kPathHashBytes)) {
+        (key.key.size() != core::kChangeKeyBytes || bytes->size() < core::kPathHashBytes)) {
       return error(Failure::invalid, "a change has a key of 12 bytes and begins with a hash");
     }
   }
@@ -64,6 +74,7 @@ Result<void> ModelStore::commit(const core::Checkpoint& checkpoint) {
   for (const auto& [key, bytes] : checkpoint.records.records()) {
     set(Key(key.table, key.key), bytes ? std::optional<std::string>(*bytes) : std::nullopt);
   }
+  set_changes(checkpoint.changes);
   trim(checkpoint.trim_changes_below);
   mark_ = core::CheckpointMark{checkpoint.applied, checkpoint.applied_term, checkpoint.digest};
   can_fall_back_ = true;
@@ -84,6 +95,7 @@ void ModelStore::commit_data(const core::Checkpoint& checkpoint) {
   for (const auto& [key, bytes] : checkpoint.records.records()) {
     set(Key(key.table, key.key), bytes ? std::optional<std::string>(*bytes) : std::nullopt);
   }
+  set_changes(checkpoint.changes);
   set_digest();
   can_fall_back_ = false;
 }
@@ -94,6 +106,7 @@ Result<void> ModelStore::commit_mutated(const core::Checkpoint& checkpoint, Muta
   changed.applied_term = checkpoint.applied_term;
   changed.digest = checkpoint.digest;
   changed.trim_changes_below = checkpoint.trim_changes_below;
+  changed.changes = checkpoint.changes;
   bool has_ended = false;
   for (const auto& [key, bytes] : checkpoint.records.records()) {
     has_ended = has_ended || (key.table == Table::ended && bytes);

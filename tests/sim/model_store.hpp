@@ -55,6 +55,7 @@ class ModelStore final : public disk::StateStore {
   [[nodiscard]] Result<void> commit_mutated(const core::Checkpoint& checkpoint, Mutant mutant);
   // The records without the applied index.
   void commit_data(const core::Checkpoint& checkpoint);
+  void set_changes(const std::vector<znode::SharedBatch>& batches);
 
   // `under_way`: the checkpoint whose commit had begun and was not reported, or null.
   void crash(Prng& prng, const core::Checkpoint* under_way, const StoreCrashOdds& odds);

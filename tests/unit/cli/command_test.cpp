@@ -289,7 +289,7 @@ TEST(Verbs, list_page_by_page) {
 TEST(Verbs, a_backup_that_is_no_whole_one_leaves_nothing_behind) {
   const std::string name = testing::TempDir() + "/no-backup";
   for (const auto& step : {Step::ok("this is no backup, whatever its answer says, by any means"),
-                           Step::ok(""), Step::cut_stream("coordSN1")}) {
+                           Step::ok(""), Step::cut_stream("coordSN2")}) {
     ScriptedServer server({step});
     auto parsed = parse_command({"backup", name});
     ASSERT_TRUE(parsed);

@@ -26,11 +26,7 @@ class Table3 {
     batch.zxid = Zxid(zxid);
     batch.wall_ms = static_cast<std::int64_t>(zxid) * 10;
     batch.changes = std::move(changes);
-    for (std::uint32_t i = 0; i < batch.changes.size(); ++i) {
-      store.put(Table::changes, change_key(batch.zxid, i), encode_stored(batch, i));
-      store.put(Table::change_paths,
-                change_path_key(path_hash(batch.changes[i].path), batch.zxid, i), "");
-    }
+    store.add(batch);
   }
   StoreAnswer ask(StoreQuestion question) {
     auto found = answer({7, std::move(question)}, store.reader());
@@ -81,6 +77,58 @@ TEST(Changes, KeysAreInTheOrderOfRevisions) {
   EXPECT_LT(change_key(Zxid(1), 255), change_key(Zxid(1), 256));
   EXPECT_EQ(change_key(Zxid(1), 0).size(), 12U);
   EXPECT_EQ(change_path_key(1, Zxid(1), 0).size(), 20U);
+}
+
+TEST(Changes, TheKeyInTheIndexComesOfTheRecord) {
+  znode::ChangeBatch batch;
+  batch.zxid = Zxid(0x1234'5678'9abc'def0);
+  batch.changes = {change_of("/a"), change_of("/b")};
+  EXPECT_EQ(change_path_key_of(change_key(batch.zxid, 1), encode_stored(batch, 1)),
+            change_path_key(path_hash("/b"), batch.zxid, 1));
+  // Within an epoch by path; an epoch is 65,536 revisions.
+  EXPECT_LT(change_path_key(1, Zxid(65'535), 0), change_path_key(2, Zxid(1), 0));
+  EXPECT_LT(change_path_key(2, Zxid(65'535), 0), change_path_key(1, Zxid(65'536), 0));
+}
+
+TEST(Changes, HistoryIsFoundAcrossEpochs) {
+  Table3 table;
+  const Zxids at = {5, 65'535, 65'536, 65'537, 131'071, 300'000};
+  for (const auto zxid : at) table.add(zxid, {change_of("/a"), change_of("/other")});
+  const auto newest_first = [&](std::size_t from, std::size_t count) {
+    Zxids all(at.rbegin(), at.rend());
+    return Zxids(all.begin() + static_cast<std::ptrdiff_t>(from),
+                 all.begin() + static_cast<std::ptrdiff_t>(from + count));
+  };
+  auto found = table.ask(ReadHistory{"/a", Zxid(), Zxid(300'000), 100});
+  EXPECT_EQ(zxids_of(found), newest_first(0, 6));
+  EXPECT_TRUE(found.is_last);
+  for (std::size_t limit = 1; limit < 6; ++limit) {
+    found = table.ask(ReadHistory{"/a", Zxid(), Zxid(300'000), limit});
+    EXPECT_EQ(zxids_of(found), newest_first(0, limit)) << limit;
+    EXPECT_FALSE(found.is_last) << limit;
+  }
+  EXPECT_TRUE(table.ask(ReadHistory{"/a", Zxid(), Zxid(300'000), 6}).is_last);
+  found = table.ask(ReadHistory{"/a", Zxid(65'536), Zxid(300'000), 100});
+  EXPECT_EQ(zxids_of(found), newest_first(4, 2));
+  found = table.ask(ReadHistory{"/a", Zxid(5), Zxid(300'000), 100});
+  EXPECT_EQ(zxids_of(found), Zxids{});
+  EXPECT_TRUE(found.is_last);
+  for (std::size_t i = 0; i < at.size(); ++i) {
+    const auto after = Zxid(at[i] - 1);
+    EXPECT_EQ(zxids_of(table.ask(ReadFirstAfter{"/a", after, Zxid(400'000)})), Zxids{at[i]});
+  }
+  EXPECT_EQ(zxids_of(table.ask(ReadFirstAfter{"/a", Zxid(131'071), Zxid(299'999)})), Zxids{});
+  EXPECT_EQ(zxids_of(table.ask(ReadFirstAfter{"/a", Zxid(300'000), Zxid(400'000)})), Zxids{});
+}
+
+// More than a page of keys that end in one revision, with an older epoch behind.
+TEST(Changes, APageThatEndsWithARevisionOfManyChangesIsNotTheLast) {
+  Table3 table;
+  table.add(5, {change_of("/a")});
+  table.add(70'000, {change_of("/a"), change_of("/a"), change_of("/a")});
+  const auto found = table.ask(ReadHistory{"/a", Zxid(), Zxid(80'000), 1});
+  EXPECT_EQ(zxids_of(found), (Zxids{70'000, 70'000, 70'000}));
+  EXPECT_FALSE(found.is_last);
 }
 
 TEST(Changes, PagesAreWholeRevisionsWithinTheirBounds) {

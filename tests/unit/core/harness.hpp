@@ -13,6 +13,7 @@
 #include <utility>
 #include <vector>
 
+#include "coord/core/changes.hpp"
 #include "coord/core/invariants.hpp"
 #include "coord/core/turn.hpp"
 
@@ -29,14 +30,23 @@ class FakeStore {
         records_.erase({key.table, std::string(key.key)});
       }
     }
-    std::erase_if(records_, [&](const auto& record) {
-      const auto& [table, key] = record.first;
-      if (table == Table::changes)
-        return Zxid(read_big_endian(key)) < checkpoint.trim_changes_below;
-      if (table != Table::change_paths) return false;
-      return Zxid(read_big_endian(std::string_view(key).substr(8))) < checkpoint.trim_changes_below;
-    });
+    for (const auto& batch : checkpoint.changes) add(*batch);
+    while (true) {
+      const auto oldest = records_.lower_bound({Table::changes, ""});
+      if (oldest == records_.end() || oldest->first.first != Table::changes) break;
+      const auto& key = oldest->first.second;
+      if (Zxid(read_big_endian(key)) >= checkpoint.trim_changes_below) break;
+      records_.erase({Table::change_paths, change_path_key_of(key, oldest->second)});
+      records_.erase(oldest);
+    }
     mark_ = CheckpointMark{checkpoint.applied, checkpoint.applied_term, checkpoint.digest};
+  }
+  void add(const znode::ChangeBatch& batch) {
+    for (std::uint32_t i = 0; i < batch.changes.size(); ++i) {
+      put(Table::changes, change_key(batch.zxid, i), encode_stored(batch, i));
+      put(Table::change_paths, change_path_key(path_hash(batch.changes[i].path), batch.zxid, i),
+          "");
+    }
   }
   void put(Table table, std::string key, std::string bytes) {
     records_[{table, std::move(key)}] = std::move(bytes);

@@ -12,6 +12,7 @@
 
 #include "coord/base/codec.hpp"
 #include "coord/base/prng.hpp"
+#include "coord/core/changes.hpp"
 #include "coord/disk/page_check.hpp"
 #include "coord/disk/state_store.hpp"
 #include "coord/disk/synced_mark.hpp"
@@ -57,7 +58,7 @@ core::Checkpoint change(State& state, Prng& prng, std::uint64_t number, std::siz
     auto key = key_of(number);
     key += std::string("\0\0\0", 3) + static_cast<char>(ordinal);
     checkpoint.records.put(Table::changes, key, key_of(7) + "change");
-    checkpoint.records.put(Table::change_paths, key_of(7) + key, "");
+    checkpoint.records.put(Table::change_paths, core::change_path_key_of(key, key_of(7)), "");
   }
   checkpoint.digest = digest_of(state);
   return checkpoint;

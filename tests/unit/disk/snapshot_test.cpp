@@ -6,6 +6,7 @@
 #include <map>
 
 #include "coord/base/codec.hpp"
+#include "coord/core/changes.hpp"
 #include "coord/disk/exchange.hpp"
 #include "coord/disk/snapshot_stream.hpp"
 #include "coord/disk/state_store.hpp"
@@ -34,7 +35,7 @@ std::unique_ptr<StateStore> filled(const std::string& directory, std::uint64_t a
     checkpoint.digest += record_hash(Table::nodes, key_of(i), bytes);
     const auto change = key_of(i) + std::string(4, '\0');
     checkpoint.records.put(Table::changes, change, key_of(7) + "change");
-    checkpoint.records.put(Table::change_paths, key_of(7) + change, "");
+    checkpoint.records.put(Table::change_paths, core::change_path_key_of(change, key_of(7)), "");
   }
   checkpoint.records.put(Table::meta, "big", std::string(700'000, 'b'));
   EXPECT_TRUE(store->commit(checkpoint));
