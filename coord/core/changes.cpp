@@ -12,7 +12,6 @@
 namespace coord::core {
 namespace {
 
-constexpr std::size_t kPathKeyBytes = 20;
 constexpr std::size_t kFirstStep = 16;
 constexpr unsigned kEpochBits = 16;
 constexpr std::size_t kEpochBytes = 6;
@@ -212,14 +211,19 @@ std::string change_path_key_of(std::string_view key, std::string_view bytes) {
   return path_key;
 }
 
-std::string encode_stored(const znode::ChangeBatch& batch, std::size_t ordinal) {
+void append_stored(std::string& bytes, const znode::ChangeBatch& batch, std::size_t ordinal) {
   const auto& change = batch.changes[ordinal];
-  std::string bytes;
-  bytes.reserve(128 + change.path.size() + change.value.size() + change.prev_value.size());
+  bytes.reserve(bytes.size() + 128 + change.path.size() + change.value.size() +
+                change.prev_value.size());
   append_big_endian(bytes, path_hash(change.path));
   Writer out(bytes);
   out.svarint(batch.wall_ms);
   znode::encode(change, out);
+}
+
+std::string encode_stored(const znode::ChangeBatch& batch, std::size_t ordinal) {
+  std::string bytes;
+  append_stored(bytes, batch, ordinal);
   return bytes;
 }
 

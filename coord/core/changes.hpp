@@ -26,10 +26,13 @@ namespace coord::core {
 [[nodiscard]] std::string change_key(Zxid zxid, std::uint32_t ordinal);
 [[nodiscard]] std::string change_path_key(std::uint64_t hash, Zxid zxid, std::uint32_t ordinal);
 [[nodiscard]] std::string encode_stored(const znode::ChangeBatch& batch, std::size_t ordinal);
+// The same bytes behind what `bytes` holds.
+void append_stored(std::string& bytes, const znode::ChangeBatch& batch, std::size_t ordinal);
 // The key in `change_paths` of a record of `changes`. Requires: it has a key of kChangeKeyBytes and
 // at least kPathHashBytes.
 [[nodiscard]] std::string change_path_key_of(std::string_view key, std::string_view bytes);
 inline constexpr std::size_t kChangeKeyBytes = 12;
+inline constexpr std::size_t kPathKeyBytes = 20;
 inline constexpr std::size_t kPathHashBytes = 8;
 // False when the bytes are malformed.
 [[nodiscard]] bool decode_stored(std::string_view bytes, std::int64_t& wall_ms,

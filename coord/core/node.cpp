@@ -17,6 +17,8 @@ constexpr std::int64_t kStallMs = 100;
 constexpr std::int64_t kStallNoteMs = 300;  // Worth a line in the operator's log.
 // How long a watch may wait for being opened.
 constexpr std::int64_t kSubscribeTimeoutMs = 10'000;
+// A turn makes room for the answers of so many entries beforehand, at most.
+constexpr std::size_t kDeliveriesReserved = 1'024;
 
 void wrap(std::vector<election::Message>&& from, std::vector<Message>& to) {
   to.reserve(to.size() + from.size());
@@ -345,6 +347,9 @@ Effects Node::take_effects() {
     raft_.read(last_read_);
   }
   auto ready = raft_.take_ready();
+  // An answer and an event for each, at once: a delivery is large to move.
+  deliveries_.reserve(deliveries_.size() + std::min(ready.committed.size(), kDeliveriesReserved) *
+                                               (1 + applied_watchers_.size()));
   for (const auto& entry : ready.committed) apply(entry);
   if (!delayed_writes_.empty()) take_delayed();
   for (const auto& grant : ready.read_grants) {

@@ -269,20 +269,28 @@ int LmdbStore::write_changes(MDB_txn* txn, const std::vector<znode::SharedBatch>
   TableWriter changes;
   int code = changes.open(txn, tables_[index_of_table(Table::changes)], Table::changes);
   if (code != 0) return code;
-  std::vector<std::string> path_keys;
+  // A checkpoint has a hundred thousand changes: no memory of its own for each.
+  std::string bytes;
+  std::string joined;
   for (const auto& batch : batches) {
     for (std::size_t i = 0; i < batch->changes.size(); ++i) {
       const auto key = core::change_key(batch->zxid, static_cast<std::uint32_t>(i));
-      const auto bytes = core::encode_stored(*batch, i);
+      bytes.clear();
+      core::append_stored(bytes, *batch, i);
       if ((code = changes.put(key, bytes)) != 0) return code;
-      path_keys.push_back(core::change_path_key_of(key, bytes));
+      joined += core::change_path_key_of(key, bytes);
     }
+  }
+  std::vector<std::string_view> path_keys;
+  path_keys.reserve(joined.size() / core::kPathKeyBytes);
+  for (std::size_t at = 0; at < joined.size(); at += core::kPathKeyBytes) {
+    path_keys.push_back(std::string_view(joined).substr(at, core::kPathKeyBytes));
   }
   std::sort(path_keys.begin(), path_keys.end());
   TableWriter paths;
   code = paths.open(txn, tables_[index_of_table(Table::change_paths)], Table::change_paths);
   for (auto at = path_keys.begin(); code == 0 && at != path_keys.end(); ++at) {
-    code = paths.put(*at, {});
+    code = paths.put(*at, "");  // No null: its bytes are copied.
   }
   return code;
 }
