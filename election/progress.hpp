@@ -52,6 +52,8 @@ class Progress {
   std::int64_t snapshot_sent_at = kNever;
   std::int64_t caught_up_since = kNever;  // For standbys; kNever: it lags.
   Index commit_sent;                      // The commit index that it was told last.
+  Index hurried;                          // Somebody there waits for it.
+  std::int64_t paused_until = kNever;     // Of an observer: Options::observer_interval_ms.
 
  private:
   State state_ = State::probe;

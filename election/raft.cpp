@@ -220,6 +220,7 @@ std::variant<Proposed, ChangeError> Raft::change(Membership target) {
 void Raft::set_replacements(std::vector<Replacement> replacements) {
   impl_->replacements = std::move(replacements);
 }
+void Raft::hurry(MemberId peer, Index index) { impl_->hurry(peer, index); }
 std::optional<TransferError> Raft::transfer(MemberId to) { return impl_->transfer(to); }
 void Raft::peer_down(MemberId peer) { impl_->peer_down(peer); }
 void Raft::snapshot_installed(SnapshotMark mark, const Membership& membership) {
@@ -251,8 +252,14 @@ std::vector<Raft::Peer> Raft::peers() const {
 
 std::int64_t Raft::next_deadline_ms() const noexcept {
   if (impl_->state != Impl::State::leader) return impl_->election_deadline;
-  return impl_->transferee ? std::min(impl_->heartbeat_deadline, impl_->transfer_deadline)
-                           : impl_->heartbeat_deadline;
+  const auto deadline = impl_->transferee
+                            ? std::min(impl_->heartbeat_deadline, impl_->transfer_deadline)
+                            : impl_->heartbeat_deadline;
+  return std::min(deadline, impl_->observers_due_ms().value_or(deadline));
+}
+
+std::optional<std::int64_t> Raft::observers_due_ms() const noexcept {
+  return impl_->observers_due_ms();
 }
 
 void Raft::check_invariants() const { impl_->check_invariants(); }

@@ -73,6 +73,10 @@ struct Options {
   // A standby that has kept up for so long is promoted.
   std::int64_t standby_stable_ms = 2'000;
   std::size_t standby_lag_max = 1'000;  // Entries that it may be behind and still keep up.
+  // An observer is sent what is committed, at most so often unless somebody there waits (hurry()):
+  // its disk and processor are then not taken from the voters of one machine, nor its messages from
+  // their network. 0: everything at once, as a voter.
+  std::int64_t observer_interval_ms = 0;
   // Must differ between two starts of one member: it also makes read requests of an earlier start
   // distinct from those of this one.
   std::uint64_t seed = 1;
@@ -135,6 +139,9 @@ class Raft {
   // Whom the promotion of a standby lets go, in the same joint change. What was told before is
   // forgotten; who is not in the ensemble (any more) is passed over.
   void set_replacements(std::vector<Replacement> replacements);
+  // Somebody at `peer` waits for `index`: an observer is sent what is up to there without a pause.
+  // What a member's read was granted needs no such hint. Nothing happens unless this one leads.
+  void hurry(MemberId peer, Index index);
   // Hands leadership to a voter (section 3.10): proposals are refused until it took over or the
   // election time-out has passed. None: it was accepted (also when it leads already).
   [[nodiscard]] std::optional<TransferError> transfer(MemberId to);
@@ -179,6 +186,8 @@ class Raft {
   [[nodiscard]] std::vector<Peer> peers() const;
   // When tick() is wanted next.
   [[nodiscard]] std::int64_t next_deadline_ms() const noexcept;
+  // When an observer may be sent what waits for it. None: nothing does.
+  [[nodiscard]] std::optional<std::int64_t> observers_due_ms() const noexcept;
   void check_invariants() const;
 
  private:

@@ -89,8 +89,11 @@ struct Raft::Impl {
   [[nodiscard]] Index tellable(Index last) const noexcept;
   void send_heartbeat(MemberId to, Progress& progress, Index prev);
   void send_appends();
-  void send_appends_to(MemberId to, Progress& progress);
-  void send_entries(MemberId to, Progress& progress, Term prev_term);
+  void send_appends_to(MemberId to, Progress& progress, Index last);
+  void send_entries(MemberId to, Progress& progress, Term prev_term, Index last);
+  [[nodiscard]] bool is_spared(MemberId to, const Progress& progress) const noexcept;
+  [[nodiscard]] std::optional<std::int64_t> observers_due_ms() const noexcept;
+  void hurry(MemberId peer, Index index);
   void send_snapshot(MemberId to, Progress& progress);
   void maybe_commit();
   void commit_to(Index index);

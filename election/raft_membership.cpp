@@ -95,7 +95,9 @@ void Raft::Impl::settle_membership() {
       continue;
     }
     // Its last word: that it is out.
-    if (at->second.state() == Progress::State::replicate) send_appends_to(at->first, at->second);
+    if (at->second.state() == Progress::State::replicate) {
+      send_appends_to(at->first, at->second, log.last_index());
+    }
     at = members.erase(at);
   }
   if (membership().is_voter(options.id)) return;

@@ -83,6 +83,7 @@ void Raft::Impl::confirm_reads() {
   reads.confirm(is_early ? confirmed + 1 : confirmed,
                 [&](const ReadQueue::Asker& asker, Index index) {
                   if (asker.from) {
+                    hurry(asker.from, index);
                     send(asker.from, ReadIndexReply{hard_state.term, asker.read, true, index});
                   } else {
                     ready.read_grants.push_back(ReadGrant{asker.read, true, index});

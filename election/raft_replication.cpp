@@ -292,19 +292,53 @@ void Raft::Impl::send_heartbeat(MemberId to, Progress& progress, Index prev) {
 }
 
 void Raft::Impl::send_appends() {
-  for (auto& [id, progress] : members) send_appends_to(id, progress);
+  for (auto& [id, progress] : members) {
+    if (!is_spared(id, progress)) {
+      send_appends_to(id, progress, log.last_index());
+      continue;
+    }
+    if (now < progress.paused_until && progress.commit_sent >= progress.hurried) continue;
+    const auto before = progress.commit_sent;
+    send_appends_to(id, progress, committed);
+    if (progress.commit_sent > before) progress.paused_until = now + options.observer_interval_ms;
+  }
 }
 
-void Raft::Impl::send_appends_to(MemberId to, Progress& progress) {
+// An observer that keeps up: its acknowledgement counts for nothing, so it gets what is committed,
+// in one message with that news.
+bool Raft::Impl::is_spared(MemberId to, const Progress& progress) const noexcept {
+  const auto& observers = membership().observers;
+  // In a joint configuration a voter of the old half may be an observer already: it still counts.
+  return options.observer_interval_ms > 0 && progress.state() == Progress::State::replicate &&
+         std::binary_search(observers.begin(), observers.end(), to) && !membership().is_voter(to);
+}
+
+std::optional<std::int64_t> Raft::Impl::observers_due_ms() const noexcept {
+  std::optional<std::int64_t> due;
+  if (options.observer_interval_ms == 0 || state != State::leader) return due;
+  for (const auto& [id, progress] : members) {
+    if (progress.commit_sent >= committed || !is_spared(id, progress)) continue;
+    if (!progress.can_send(options.inflight_max)) continue;
+    due = std::min(due.value_or(progress.paused_until), progress.paused_until);
+  }
+  return due;
+}
+
+void Raft::Impl::hurry(MemberId peer, Index index) {
+  const auto at = members.find(peer);
+  if (at != members.end()) at->second.hurried = std::max(at->second.hurried, index);
+}
+
+void Raft::Impl::send_appends_to(MemberId to, Progress& progress, Index last) {
   while (progress.can_send(options.inflight_max)) {
     const bool is_probe = progress.state() == Progress::State::probe;
-    if (!is_probe && progress.next() > log.last_index()) break;
+    if (!is_probe && progress.next() > last) break;
     const auto prev_term = log.term_of(progress.next().previous());
     if (!prev_term) {
       send_snapshot(to, progress);
       return;
     }
-    send_entries(to, progress, *prev_term);
+    send_entries(to, progress, *prev_term, last);
   }
   // Followers learn at once what is committed: their clients wait for it.
   const Index known = std::min(committed, progress.next().previous());
@@ -313,15 +347,14 @@ void Raft::Impl::send_appends_to(MemberId to, Progress& progress) {
   }
 }
 
-void Raft::Impl::send_entries(MemberId to, Progress& progress, Term prev_term) {
+void Raft::Impl::send_entries(MemberId to, Progress& progress, Term prev_term, Index until) {
   AppendRequest request;
   request.term = hard_state.term;
   request.prev_index = progress.next().previous();
   request.prev_term = prev_term;
   std::size_t bytes = 0;
   Index last = request.prev_index;
-  while (last < log.last_index() &&
-         last.value() - request.prev_index.value() < options.append_entries_max) {
+  while (last < until && last.value() - request.prev_index.value() < options.append_entries_max) {
     bytes += Log::cost(*log.at(last.next()));
     // One entry always goes, however large: entries are never left out (LogCabin 160).
     if (bytes > options.append_bytes_max && last > request.prev_index) break;

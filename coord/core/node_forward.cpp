@@ -292,7 +292,10 @@ void Node::take_forward(MemberId from, Forward&& message) {
   command.service_ms = service_now();
   command.wall_ms = now_.wall_ms;
   const auto proposed = raft_.propose(election::EntryKind::command, encode(command));
-  if (std::holds_alternative<election::Proposed>(proposed)) return;
+  if (const auto* accepted = std::get_if<election::Proposed>(&proposed)) {
+    raft_.hurry(from, accepted->index);
+    return;
+  }
   const auto problem = std::get<election::ProposeError>(proposed);
   if (problem == election::ProposeError::overloaded) {
     return refuse_forward(from, message, false, Code::overloaded,

@@ -57,6 +57,7 @@ Runner::Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
       metrics_(metrics),
       options_(std::move(options)),
       ticker_(loop),
+      observers_(loop),
       retry_(loop),
       disk_worker_(
           loop, *wal_,
@@ -168,6 +169,20 @@ void Runner::turn() {
                         mono_ns() / 1'000'000 >= step_down_until_ms_)) {
     std::exchange(stepped_down_, nullptr)();
   }
+  await_observers();
+}
+
+// What waits for an observer is due before the ticker's next beat.
+void Runner::await_observers() {
+  const auto due = node_->raft().observers_due_ms();
+  if (!due || is_awaiting_observers_) return;
+  is_awaiting_observers_ = true;
+  const auto left = std::max<std::int64_t>(1, *due - mono_ns() / 1'000'000);
+  observers_.expires_after(std::chrono::milliseconds(left));
+  observers_.async_wait([this](const boost::system::error_code& code) {
+    is_awaiting_observers_ = false;
+    if (!code) schedule_turn();
+  });
 }
 
 // One sample a turn: what was proposed together is committed together.

@@ -93,6 +93,7 @@ class Runner final : public core::Ports {
   void turn();
   void watch_raft(Index last_before, MemberId leader_before, bool was_candidate);
   void tick();
+  void await_observers();
   void write_gathered();
   void on_synced(const Result<void>& result, std::int64_t nanoseconds);
   void on_log_full();
@@ -113,6 +114,8 @@ class Runner final : public core::Ports {
   bool is_turn_scheduled_ = false;
   std::deque<std::pair<Index, std::int64_t>> proposed_;  // By this leader: when, in nanoseconds.
   boost::asio::steady_timer ticker_;
+  boost::asio::steady_timer observers_;
+  bool is_awaiting_observers_ = false;
   boost::asio::steady_timer retry_;
 
   Unsynced gathered_;

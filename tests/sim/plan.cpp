@@ -6,6 +6,7 @@ namespace {
 constexpr std::int64_t kMs = 1'000;
 constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::uint64_t kApart = 0x6170617274U;
+constexpr std::uint64_t kLater = 0x6c61746572U;
 
 std::int64_t draw(Prng& prng, std::int64_t low, std::int64_t high) {
   return low + static_cast<std::int64_t>(prng.below(static_cast<std::uint64_t>(high - low + 1)));
@@ -131,15 +132,18 @@ std::string_view word_of(Fault fault) noexcept {
       "peer-delay",     "message-loss", "message-repeat", "loose-links",      "clog",
       "partition",      "link-break",   "false-hint",     "crash-all",        "slow-member",
       "transfer",       "membership",   "core-only",      "cut-elections",    "small-appends",
-      "short-sessions", "late-retries", "install-crash",  "late-answers"};
+      "short-sessions", "late-retries", "install-crash",  "late-answers",     "paced-observers"};
   return kWords[static_cast<std::size_t>(fault)];
 }
 
 Plan draw_plan(const RunOptions& options, Prng& prng) {
   Plan plan;
   Prng apart(options.seed ^ kApart);
+  Prng later(options.seed ^ kLater);
   for (std::size_t i = 0; i < kFaults; ++i) {
-    auto& from = i < static_cast<std::size_t>(kFirstApart) ? prng : apart;
+    auto& from = i < static_cast<std::size_t>(kFirstApart)   ? prng
+                 : i < static_cast<std::size_t>(kFirstLater) ? apart
+                                                             : later;
     const bool drawn = from.chance(1, 2);
     plan.on[i] = drawn && (options.faults_off >> i & 1) == 0;
   }
@@ -166,6 +170,7 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   plan.node.checkpoint.interval_ms = 5'000;
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
   draw_apart(plan, apart);
+  if (plan.has(Fault::paced_observers)) plan.node.raft.observer_interval_ms = draw(later, 1, 50);
   if (plan.members > 1 || plan.has(Fault::membership)) draw_snapshots(plan, prng);
   // A majority of whom is known before the run only while nobody changes it.
   if (plan.has(Fault::membership)) plan.on[static_cast<std::size_t>(Fault::core_only)] = false;

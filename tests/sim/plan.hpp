@@ -61,10 +61,12 @@ enum class Fault : std::uint8_t {
   // A leader is cut off with one other, and leads again soon after the next one began; what it was
   // told before comes to it once more. Links are loose, and clients have little patience.
   late_answers,
+  paced_observers,  // They are sent what is committed, now and then.
   count
 };
 inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count);
 inline constexpr auto kFirstApart = Fault::cut_elections;
+inline constexpr auto kFirstLater = Fault::paced_observers;
 [[nodiscard]] std::string_view word_of(Fault fault) noexcept;
 
 struct RunOptions {

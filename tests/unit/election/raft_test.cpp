@@ -14,8 +14,9 @@ class NoTrace : public TraceSink {
 
 struct OneOfThree {
   explicit OneOfThree(HardState hard_state, std::vector<SharedEntry> log = {})
-      : raft(Options{.id = MemberId(1), .append_entries_max = 1},
-             {hard_state, {}, {ids({1, 2, 3}), {}, {}, {}}, std::move(log)}, sink) {
+      : OneOfThree(Options{.id = MemberId(1), .append_entries_max = 1},
+                   {hard_state, {}, {ids({1, 2, 3}), {}, {}, {}}, std::move(log)}) {}
+  OneOfThree(const Options& options, Restored restored) : raft(options, std::move(restored), sink) {
     raft.tick(now);
   }
   // Everything is synced at once; what was sent.
@@ -146,6 +147,98 @@ TEST(Raft, HasNoLeaseOnceItOrderedAnotherToTakeOver) {
   one.pass(300);  // Nobody took over: only a new term can have a lease again.
   EXPECT_EQ(one.raft.role(), Role::candidate);
   EXPECT_EQ(one.raft.term(), term.next());
+}
+
+// A leader of three voters with an observer, member 4, that is sent something every 5 ms.
+struct WithObserver : OneOfThree {
+  explicit WithObserver(const Membership& membership = {ids({1, 2, 3}), {}, ids({4}), {}})
+      : OneOfThree(Options{.id = MemberId(1), .observer_interval_ms = 5},
+                   {{Term(1), MemberId()}, {}, membership, {}}) {
+    lead();
+    (void)settle();
+    from(4, AppendReply{raft.term(), true, Index(), {}, {}, 0, now});  // It is probed no more.
+    commit();
+    (void)settle();
+    pass(5);
+    (void)settle();
+    pass(5);
+  }
+  Index write() { return std::get<Proposed>(raft.propose(EntryKind::command, "x")).index; }
+  void commit() {
+    from(2, AppendReply{raft.term(), true, raft.last_index(), {}, {}, 0, now});
+    from(3, AppendReply{raft.term(), true, raft.last_index(), {}, {}, 0, now});
+  }
+  // The last entry that a member was sent, and the commit index with it; zeros: no message.
+  struct Told {
+    Index last, committed;
+    friend bool operator==(const Told&, const Told&) = default;
+  };
+  Told told(std::uint64_t member) {
+    Told told;
+    for (const auto& message : settle()) {
+      const auto* append = std::get_if<AppendRequest>(&message.body);
+      if (append == nullptr || message.to != MemberId(member)) continue;
+      told = {Index(append->prev_index.value() + append->entries.size()), append->committed};
+    }
+    return told;
+  }
+};
+
+TEST(Raft, SendsAnObserverWhatIsCommittedWithThatNewsAndThenPauses) {
+  WithObserver one;
+  const auto first = one.write();
+  EXPECT_EQ(one.told(4), WithObserver::Told()) << "nothing is committed yet";
+  one.commit();
+  EXPECT_EQ(one.told(4), (WithObserver::Told{first, first}));
+  const auto second = one.write();
+  (void)one.settle();
+  one.commit();
+  EXPECT_EQ(one.told(4), WithObserver::Told()) << "it had something just now";
+  EXPECT_EQ(one.raft.observers_due_ms(), one.now + 5);
+  one.pass(5);
+  EXPECT_EQ(one.told(4), (WithObserver::Told{second, second}));
+  EXPECT_EQ(one.raft.observers_due_ms(), std::nullopt);
+}
+
+TEST(Raft, SendsAnObserverAtOnceWhatSomebodyThereWaitsFor) {
+  for (const bool is_read : {false, true}) {
+    WithObserver one;
+    const auto first = one.write();
+    (void)one.settle();
+    one.commit();
+    ASSERT_EQ(one.told(4), (WithObserver::Told{first, first}));
+    const auto second = one.write();
+    (void)one.settle();
+    if (is_read) {
+      one.commit();
+      one.from(4, ReadIndexRequest{one.raft.term(), ReadId(7)});
+      ASSERT_EQ(one.told(4), WithObserver::Told()) << "the round is not over";
+      const AppendReply answer{one.raft.term(), true, second, {}, {}, 1'000, one.now};
+      auto confirmed = answer;
+      confirmed.round = 1;
+      for (; one.told(4) == WithObserver::Told() && confirmed.round < 20; ++confirmed.round) {
+        one.from(2, confirmed);
+      }
+      EXPECT_LT(confirmed.round, 20U);
+    } else {
+      one.raft.hurry(MemberId(4), second);
+      EXPECT_EQ(one.told(4), WithObserver::Told()) << "nothing more is committed yet";
+      one.commit();
+      EXPECT_EQ(one.told(4), (WithObserver::Told{second, second}));
+    }
+  }
+}
+
+// Its acknowledgement is needed: what is not committed must reach it.
+TEST(Raft, DoesNotSpareAnObserverThatIsAVoterOfTheOldHalf) {
+  WithObserver one({ids({1, 2, 4}), {}, {}, {}});
+  const auto changed = one.raft.change({ids({1, 2, 3}), {}, ids({4}), {}});
+  ASSERT_TRUE(std::holds_alternative<Proposed>(changed));
+  ASSERT_TRUE(one.raft.membership().is_joint());
+  const auto first = one.write();
+  const auto told = one.told(4);
+  EXPECT_EQ(told.last, first);
+  EXPECT_LT(told.committed, first);
 }
 
 }  // namespace
