@@ -424,6 +424,13 @@ void Raft::Impl::compact(Index index) {
     Index everywhere = index;
     for (const auto& [id, progress] : members) everywhere = std::min(everywhere, progress.match());
     forget = std::max(forget, everywhere);
+    // What is only kept back from an observer, it must find here; unless it does not answer.
+    for (const auto& [id, progress] : members) {
+      const bool is_active = progress.replied_at + 2 * options.election_timeout_ms > now;
+      if (is_active && is_spared(id, progress) && progress.can_send(options.inflight_max)) {
+        forget = std::min(forget, progress.next().previous());
+      }
+    }
   } else if (membership().everybody().size() <= 1) {
     forget = index;
   }

@@ -27,6 +27,21 @@ constexpr std::string_view kUsage =
     "           [--mutant N] [--mutants] [--off FAULT]... [--members N]\n"
     "           [--recipes] [--no-recipes]\n";
 
+constexpr std::string_view kHelp =
+    "\n"
+    "  --seed N         one run\n"
+    "  --seeds A..B     so many; every failure with the command that repeats it\n"
+    "  -j JOBS          processors to use (1)\n"
+    "  --seconds S      simulated seconds with faults (60)\n"
+    "  --steps M        end after so many steps: where a failure begins\n"
+    "  --trace          write down every step\n"
+    "  --mutants        hunt every deliberately broken variant; --mutant N: this one\n"
+    "  --off FAULT      without this class of faults, as tests/sim/README.md names it\n"
+    "  --members N      so many voters, whatever the seed draws\n"
+    "  --recipes        locks, elections and the rest in every seed; --no-recipes: in none\n"
+    "\n"
+    "Ends with 0 if nothing failed, 1 if something did, 2 if it was asked wrongly.\n";
+
 [[noreturn]] void die(std::string_view why) {
   fmt::print(stderr, "sim: {}\n{}", why, kUsage);
   std::exit(2);
@@ -89,6 +104,9 @@ Arguments parse(const std::vector<std::string>& words) {
       arguments.all_mutants = true;
     } else if (word == "--off") {
       turn_off(arguments.run, value());
+    } else if (word == "--help" || word == "-h") {
+      fmt::print("{}{}", kUsage, kHelp);
+      std::exit(0);
     } else {
       die(fmt::format("'{}' is not known", word));
     }

@@ -152,7 +152,7 @@ TEST(Raft, HasNoLeaseOnceItOrderedAnotherToTakeOver) {
 // A leader of three voters with an observer, member 4, that is sent something every 5 ms.
 struct WithObserver : OneOfThree {
   explicit WithObserver(const Membership& membership = {ids({1, 2, 3}), {}, ids({4}), {}})
-      : OneOfThree(Options{.id = MemberId(1), .observer_interval_ms = 5},
+      : OneOfThree(Options{.id = MemberId(1), .log_tail_entries = 0, .observer_interval_ms = 5},
                    {{Term(1), MemberId()}, {}, membership, {}}) {
     lead();
     (void)settle();
@@ -227,6 +227,21 @@ TEST(Raft, SendsAnObserverAtOnceWhatSomebodyThereWaitsFor) {
       EXPECT_EQ(one.told(4), (WithObserver::Told{second, second}));
     }
   }
+}
+
+TEST(Raft, KeepsInItsLogWhatItOnlyHoldsBackFromAnObserver) {
+  WithObserver one;
+  (void)one.write();
+  (void)one.settle();
+  one.commit();
+  (void)one.settle();
+  const auto second = one.write();
+  (void)one.settle();
+  one.commit();
+  ASSERT_EQ(one.told(4), WithObserver::Told());
+  one.raft.compact(second);
+  one.pass(5);
+  EXPECT_EQ(one.told(4), (WithObserver::Told{second, second}));
 }
 
 // Its acknowledgement is needed: what is not committed must reach it.
