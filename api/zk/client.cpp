@@ -131,6 +131,7 @@ void Client::on_frame(std::string_view frame) {
   JuteReader in(frame);
   auto& call = *edge_.take_call();
   call.since_ms = edge_.sockets().now_ms();
+  if (is_read_only_) since_ms_ = call.since_ms;
   call.xid = in.i32();
   call.op = static_cast<OpCode>(in.i32());
   if (tail_ != nullptr) {
@@ -143,12 +144,26 @@ void Client::on_frame(std::string_view frame) {
   if (next_ == nullptr) next_ = &call;
   if (in.ok()) {
     plan_call(frame.substr(kHeaderBytes), session_, call);
+    if (is_read_only_) restrict(call);
   } else {
     call.error = ErrorCode::marshalling;
     call.is_last = true;
   }
   if (call.is_last) is_ending_ = true;  // Nothing behind it is read.
   advance();
+}
+
+// What a member without a leader does for a client that reads only. Nothing of it is linearizable.
+void Client::restrict(Call& call) const {
+  const bool is_end = call.op == OpCode::close_session;
+  if (call.turn == Call::Turn::write || call.op == OpCode::sync) {
+    if (!is_end) call.error = ErrorCode::not_read_only;
+    call.turn = Call::Turn::at_once;
+  } else if (call.turn == Call::Turn::ping) {
+    call.turn = Call::Turn::at_once;
+  }
+  call.is_last = call.is_last || is_end;
+  call.held.consistency = core::Consistency::local;
 }
 
 void Client::advance() {
@@ -169,7 +184,7 @@ core::Request Client::request_of() const {
   core::Request request;
   request.connection = connection_;
   request.identities = identities_;
-  request.session = session_;
+  if (!is_read_only_) request.session = session_;
   request.checks_paths = false;
   request.timeout_ms = edge_.options().request_timeout_ms;
   return request;
@@ -397,6 +412,10 @@ void Client::scan() {
       if (now - since_ms_ >= options.linger_ms) return close();
       break;
     case Phase::open:
+      if (is_read_only_) {
+        std::string why;
+        if (edge_.gateway().is_ready(why) || now - since_ms_ >= timeout_ms_) return close();
+      }
       break;
   }
   if (unsent() > 0 && now - write_progress_ms_ >= options.write_timeout_ms) close();

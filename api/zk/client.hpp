@@ -73,10 +73,12 @@ class Client final : public Sink, public Socket {
   [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - out_sent_; }
   void set_wake(std::int64_t at_ms);
   [[nodiscard]] core::Request request_of() const;
+  void restrict(Call& call) const;
 
   // ---- client_session.cpp: the handshake, words, watches
   void connect(std::string_view frame);
   void on_connect_reply(const core::Reply& reply);
+  void begin_read_only();
   void take_word(std::string_view word);
   void on_word_reply(core::Reply& reply);
   [[nodiscard]] ErrorCode authenticate(const Call& call);
@@ -93,6 +95,9 @@ class Client final : public Sink, public Socket {
   bool is_done_ = false;    // Closes when everything is written.
   bool is_cut_ = false;     // Owes too much: closes at the next flush.
   bool has_input_ended_ = false;
+  // There was no leader and the client would read only: it has no session here, and goes when there
+  // is a leader again.
+  bool is_read_only_ = false;
   std::uint32_t interest_ = 0;
   Caller caller_;
   Identities identities_;
@@ -113,7 +118,7 @@ class Client final : public Sink, public Socket {
   std::size_t writes_ = 0;  // Submitted, not answered.
   std::uint64_t last_request_ = 0;
 
-  std::int64_t since_ms_;
+  std::int64_t since_ms_;  // Of the phase; read-only: when the client was heard last.
   std::int64_t write_progress_ms_ = 0;
   std::int64_t wake_ms_ = 0;
   Counters counters_;

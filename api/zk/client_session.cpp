@@ -20,7 +20,8 @@ void Client::connect(std::string_view frame) {
   request.connection = connection_;
   request.id = RequestId(++last_request_);
   request.identities = identities_;
-  request.timeout_ms = edge_.options().connect_timeout_ms;
+  request.timeout_ms =
+      asked_.is_read_only ? edge_.options().read_only_after_ms : edge_.options().connect_timeout_ms;
   if (!asked_.session) {
     core::OpenSession open;
     open.ttl_ms = std::clamp<std::int64_t>(asked_.timeout_ms, edge_.options().timeout_ms_min,
@@ -47,9 +48,34 @@ void Client::on_connect_reply(const core::Reply& reply) {
   }
   const bool is_gone = reply.code == Code::session_expired || reply.code == Code::not_found ||
                        reply.code == Code::bad_session_secret;
-  if (!is_gone) return close();  // Another member, or a later try, may do better.
+  if (!is_gone) {
+    std::string why;
+    if (asked_.is_read_only && !edge_.gateway().is_ready(why)) return begin_read_only();
+    return close();  // Another member, or a later try, may do better.
+  }
   put_refused(out_, asked_);
   is_ending_ = is_done_ = true;
+}
+
+// As ZooKeeper's read-only servers: a session that the client has stays its own, and is not looked
+// at; who has none gets an id that no session ever has, and a session of its own from a leader.
+void Client::begin_read_only() {
+  constexpr std::uint64_t kNoSession = 0x7e00'0000'0000'0000;
+  constexpr int kIdBytes = 6;
+  is_read_only_ = true;
+  phase_ = Phase::open;
+  since_ms_ = edge_.sockets().now_ms();
+  timeout_ms_ = std::clamp<std::int64_t>(asked_.timeout_ms, edge_.options().timeout_ms_min,
+                                         edge_.options().timeout_ms_max);
+  auto id = asked_.session;
+  auto password = asked_.password;
+  if (!id) {
+    password = edge_.gateway().random_secret();
+    std::uint64_t number = 0;
+    for (int i = 0; i < kIdBytes; ++i) number = number << 8U | password[i];
+    id = SessionId(kNoSession | number);
+  }
+  put_connected(out_, asked_, id, timeout_ms_, password, true);
 }
 
 // ---------------------------------------------------------------- identities

@@ -70,14 +70,14 @@ bool decode(std::string_view frame, ConnectRequest& request) {
 }
 
 void put_connected(std::string& out, const ConnectRequest& request, SessionId session,
-                   std::int64_t timeout_ms, const session::Secret& password) {
+                   std::int64_t timeout_ms, const session::Secret& password, bool is_read_only) {
   JuteWriter to(out);
   to.i32(request.has_read_only ? 37 : 36);
   to.i32(0);
   to.i32(static_cast<std::int32_t>(std::min<std::int64_t>(timeout_ms, INT32_MAX)));
   to.i64(static_cast<std::int64_t>(session.value()));
   to.bytes({reinterpret_cast<const char*>(password.data()), password.size()});
-  if (request.has_read_only) to.boolean(false);
+  if (request.has_read_only) to.boolean(is_read_only);
 }
 
 void put_refused(std::string& out, const ConnectRequest& request) {

@@ -95,14 +95,15 @@ struct ConnectRequest {
   SessionId session;
   session::Secret password{};
   bool has_read_only = false;  // The client knows of it, so the answer says it too.
-  bool is_read_only = false;
+  bool is_read_only = false;   // A member that can only be read will do.
 };
 // False: it is none.
 [[nodiscard]] bool decode(std::string_view frame, ConnectRequest& request);
 
 // The frame that answers it. A refusal has the session 0 and the time-out 0.
 void put_connected(std::string& out, const ConnectRequest& request, SessionId session,
-                   std::int64_t timeout_ms, const session::Secret& password);
+                   std::int64_t timeout_ms, const session::Secret& password,
+                   bool is_read_only = false);
 void put_refused(std::string& out, const ConnectRequest& request);
 
 // A frame's length and a reply's header, of kReplyHead bytes; the length and the zxid are set when

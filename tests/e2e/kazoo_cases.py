@@ -10,10 +10,11 @@ import time
 
 from kazoo.client import KazooClient
 from kazoo.exceptions import (BadVersionError, InvalidACLError, NoAuthError, NodeExistsError,
-                              NoNodeError, NotEmptyError, RolledBackError,
+                              NoNodeError, NotEmptyError, NotReadOnlyCallError, RolledBackError,
                               RuntimeInconsistency)
 from kazoo.recipe.barrier import Barrier, DoubleBarrier
 from kazoo.recipe.cache import TreeCache, TreeEvent
+from kazoo.protocol.states import KeeperState
 from kazoo.retry import KazooRetry
 from kazoo.security import make_acl, make_digest_acl
 
@@ -395,6 +396,18 @@ def case_failover():
     value, _ = zk.retry(zk.get, "/failover")
     assert int(value) >= max(numbers)
     assert zk.retry(zk.exists, "/failover/e").ephemeralOwner == owner
+
+
+def case_read_only():
+    """Begins at a member that has no leader; it is there again after `ready`."""
+    zk = client(read_only=True)
+    assert zk.client_state == KeeperState.CONNECTED_RO, zk.client_state
+    assert zk.get("/kept")[0] == b"v"
+    raises(NotReadOnlyCallError, zk.set, "/kept", b"w")
+    print("ready", flush=True)
+    sys.stdin.readline()
+    until(lambda: zk.client_state == KeeperState.CONNECTED, "a leader again", 60)
+    zk.retry(zk.set, "/kept", b"w")
 
 
 def main():

@@ -8,8 +8,8 @@ import sys
 import unittest
 from pathlib import Path
 
-from cluster import Cluster
-from harness import SLOW, Member, free_port
+from cluster import Cluster, is_ready, write
+from harness import SLOW, Member, free_port, wait_until
 
 CASES = Path(__file__).resolve().parent / "kazoo_cases.py"
 NAMES = re.findall(r"^def case_(\w+)", CASES.read_text(), re.MULTILINE)
@@ -63,7 +63,7 @@ def add_case(name):
 
 
 for each in NAMES:
-    if each != "failover":
+    if each not in ("failover", "read_only"):
         add_case(each)
 
 
@@ -81,6 +81,15 @@ class ThreeMembers(KazooTest):
         for name in ("nodes", "lock", "counter", "watchers", "sessions"):
             with self.subTest(name):
                 self.run_case(name, hosts)
+
+    def test_a_client_that_reads_only_begins_without_a_leader(self):
+        cluster, hosts = self.cluster()
+        write(cluster[1], "/kept", b"v")
+        cluster.wait_same_digest()
+        for i in (2, 3):
+            cluster[i].kill()
+        wait_until(lambda: not is_ready(cluster[1]), 10, "no leader")
+        self.run_case("read_only", hosts, then=cluster[2].spawn)
 
     def test_clients_go_on_when_the_leader_is_killed(self):
         cluster, hosts = self.cluster()

@@ -93,6 +93,7 @@ class Wire:
         self.xid = 0
         self.events = []
         self.session, self.password, self.timeout = 0, bytes(16), 0
+        self.is_read_only = False
 
     def close(self):
         self.link.close()
@@ -143,6 +144,7 @@ class Wire:
         self.timeout, self.session = answer.i32(), answer.i64()
         self.password = answer.buffer()
         self.connect_size = len(frame)
+        self.is_read_only = not answer.done() and answer.flag()
         return self
 
     # ---- requests

@@ -1,0 +1,103 @@
+"""Read-only mode of ZooKeeper's protocol: what a member without a leader does for clients that ask
+for it, and what becomes of them when there is a leader again."""
+
+import unittest
+
+import zkwire
+from cluster import is_ready, write
+from harness import wait_until
+from zkwire import (CHECK, CLOSE, CREATE, DELETE, MULTI, MULTI_END, SET, SET_ACL, SYNC, Closed,
+                    OPEN, Wire, acl, buffer, i32, part)
+from zookeeper import ZkCluster
+
+NOT_READ_ONLY = -119
+
+
+class ReadOnly(unittest.TestCase):
+    def setUp(self):
+        self.cluster = ZkCluster(3)
+        self.addCleanup(self.cluster.close)
+        self.cluster.start()
+        write(self.cluster[1], "/kept", b"v")
+        self.cluster.wait_same_digest()
+        self.port = self.cluster[1].zookeeper_port
+
+    def wire(self, **fields):
+        wire = Wire(self.port)
+        self.addCleanup(wire.close)
+        return wire.connect(**fields)
+
+    def lose_quorum(self):
+        for i in (2, 3):
+            self.cluster[i].kill()
+        wait_until(lambda: not is_ready(self.cluster[1]), 10, "no leader")
+
+    def find_quorum(self):
+        self.cluster[2].spawn()
+        self.cluster.wait_ready(self.cluster[1])
+
+    def test_with_a_leader_nobody_is_read_only(self):
+        wire = self.wire(read_only=True)
+        self.assertFalse(wire.is_read_only)
+        self.assertEqual(wire.set("/kept", b"w")[0], 0)
+
+    def test_without_a_leader_it_is_read_and_nothing_is_written(self):
+        self.lose_quorum()
+        self.assertEqual(zkwire.word(self.port, "isro"), "ro")
+        wire = self.wire(read_only=True, timeout=6000)
+        self.assertTrue(wire.is_read_only)
+        self.assertEqual(wire.timeout, 6000)
+        self.assertNotEqual(wire.session, 0)
+        error, at = wire.get("/kept", watch=True)
+        self.assertEqual((error, at.buffer()), (0, b"v"))
+        self.assertIn("kept", wire.children("/")[1].texts())
+        self.assertEqual(wire.exists("/no")[0], -101)
+        check = MULTI, part(CHECK, buffer("/kept") + i32(-1)) + MULTI_END
+        for op, body in ((CREATE, buffer("/a") + buffer(b"") + acl(OPEN) + i32(0)),
+                         (SET, buffer("/kept") + buffer(b"w") + i32(-1)),
+                         (DELETE, buffer("/kept") + i32(-1)),
+                         (SET_ACL, buffer("/kept") + acl(OPEN) + i32(-1)),
+                         (SYNC, buffer("/")), check):
+            with self.subTest(op=op):
+                self.assertEqual(wire.call(op, body)[0], NOT_READ_ONLY)
+        self.assertEqual(wire.ping()[0], 0)
+        self.assertEqual(wire.call(CLOSE)[0], 0)
+        self.assertTrue(wire.is_closed())
+
+    def test_who_does_not_ask_for_it_is_sent_away(self):
+        self.lose_quorum()
+        with self.assertRaises(Closed):
+            self.wire(read_only=False)
+
+    def test_when_there_is_a_leader_it_must_connect_again(self):
+        self.lose_quorum()
+        wire = self.wire(read_only=True)
+        self.assertTrue(wire.is_read_only)
+        self.find_quorum()
+        self.assertTrue(wire.is_closed())
+        again = self.wire(read_only=True)
+        self.assertFalse(again.is_read_only)
+        self.assertEqual(again.set("/kept", b"w")[0], 0)
+
+    def test_a_session_outlives_it(self):
+        before = self.wire(read_only=True, timeout=30000)
+        self.assertEqual(before.create("/kept/e", flags=1)[0], 0)
+        self.cluster.wait_same_digest()
+        before.close()
+        self.lose_quorum()
+        held = {"session": before.session, "password": before.password, "read_only": True}
+        meanwhile = self.wire(**held)
+        self.assertTrue(meanwhile.is_read_only)
+        self.assertEqual(meanwhile.session, before.session)
+        self.assertEqual(meanwhile.exists("/kept/e")[0], 0)
+        self.find_quorum()
+        self.assertTrue(meanwhile.is_closed())
+        after = self.wire(**held)
+        self.assertFalse(after.is_read_only)
+        self.assertEqual(after.session, before.session)
+        self.assertEqual(after.stat("/kept/e")["owner"], before.session)
+        self.assertEqual(after.set("/kept/e", b"w")[0], 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
