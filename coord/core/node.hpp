@@ -43,7 +43,7 @@ namespace coord::core {
 // more of them one checkpoint holds; a bulk load fills its pages anyway and must not fill memory.
 struct CheckpointPolicy {
   std::size_t records_max = 200'000;
-  std::size_t bytes_max = 24 * kMiB;
+  std::size_t bytes_max = 40 * kMiB;      // Most of it history, which the ring holds as well.
   std::size_t bulk_bytes_max = 4 * kMiB;  // Within bulk_ms of the last one.
   std::int64_t bulk_ms = 1'000;
   std::int64_t interval_ms = 10'000;

@@ -347,8 +347,18 @@ Result<void> LmdbStore::sync(bool is_paced) {
   const auto until = start + std::min<Clock::duration>((start - last_sync_) * 4 / 5, kPacedMax);
   last_sync_ = start;
   const auto end = (info.me_last_pgno + 1) * kPageBytes;
-  COORD_TRY(unmap_written(end));
+  auto found = written_map();
+  if (!found) return found.error();
+  auto* const map = found.value();
   for (std::uint64_t at = 0; is_paced && at < end; at += kPieceBytes) {
+    // To write a page out, the kernel takes the right to write from whoever has it mapped, and
+    // interrupts every processor that this process runs on, for each page. Taken out of the map
+    // together before, they cost one interrupt. Their bytes are the file's: the next access finds
+    // them there. By the piece, as whoever wants memory meanwhile waits.
+    const auto size = std::min(kPieceBytes, end - at);
+    if (map != nullptr && ::madvise(map + at, size, MADV_DONTNEED) != 0) {
+      return failure("sync", errno);
+    }
     const auto before = Clock::now();
     if (before >= until || is_hurried_) break;
     if (::sync_file_range(
@@ -369,28 +379,22 @@ Result<void> LmdbStore::sync(bool is_paced) {
   return synced_.set(info.me_last_txnid);
 }
 
-// To write a page out, the kernel takes the right to write from whoever has it mapped, and
-// interrupts every processor that this process runs on, for each page. Taken out of the map all at
-// once before, they cost one interrupt together. Their bytes are the file's: the next access finds
-// them there.
-Result<void> LmdbStore::unmap_written(std::uint64_t bytes) {
-  if (!options_.write_map) return success();
+// Where the map begins; null if it is not written through, or holds nothing.
+Result<char*> LmdbStore::written_map() const {
+  if (!options_.write_map) return nullptr;
   Transaction txn;
   if (const int code = txn.begin(env_, MDB_RDONLY); code != 0) return failure("sync", code);
   auto key = value_of(kMarkName);
   MDB_val value{};
   const int code = mdb_get(txn.get(), mark_table_, &key, &value);
-  if (code == MDB_NOTFOUND) return success();
+  if (code == MDB_NOTFOUND) return nullptr;
   if (code != 0) return failure("sync", code);
   // A page begins with its number.
   const auto in_page = reinterpret_cast<std::uintptr_t>(value.mv_data) % kPageBytes;
-  const auto* page = static_cast<const char*>(value.mv_data) - in_page;
+  auto* const page = static_cast<char*>(value.mv_data) - in_page;
   std::uint64_t number = 0;
   std::memcpy(&number, page, sizeof number);
-  COORD_CHECK(number * kPageBytes < bytes, "the page of the mark is in the file", number);
-  auto* map = const_cast<char*>(page) - number * kPageBytes;
-  if (::madvise(map, bytes, MADV_DONTNEED) != 0) return failure("sync", errno);
-  return success();
+  return page - number * kPageBytes;
 }
 
 Result<void> LmdbStore::commit(const core::Checkpoint& checkpoint) {

@@ -131,7 +131,7 @@ class LmdbStore {
   Result<void> grow();
   Result<void> allocate(std::uint64_t bytes);
   Result<void> sync(bool is_paced);
-  Result<void> unmap_written(std::uint64_t bytes);
+  [[nodiscard]] Result<char*> written_map() const;
   [[nodiscard]] Error failure(std::string_view what, int code) const;
   [[nodiscard]] Error damaged(Table table, std::string_view key) const;
 
