@@ -349,7 +349,7 @@ Result<void> LmdbStore::sync(bool is_paced) {
   const auto until = start + std::min<Clock::duration>((start - last_sync_) * 4 / 5, kPacedMax);
   last_sync_ = start;
   const auto end = (info.me_last_pgno + 1) * kPageBytes;
-  auto found = written_map();
+  auto found = written_map(info.me_last_pgno);
   if (!found) return found.error();
   auto* const map = end <= kUnmappedBytesMax ? found.value() : nullptr;
   for (std::uint64_t at = 0; is_paced && at < end; at += kPieceBytes) {
@@ -382,7 +382,7 @@ Result<void> LmdbStore::sync(bool is_paced) {
 }
 
 // Where the map begins; null if it is not written through, or holds nothing.
-Result<char*> LmdbStore::written_map() const {
+Result<char*> LmdbStore::written_map(std::uint64_t last_page) const {
   if (!options_.write_map) return nullptr;
   Transaction txn;
   if (const int code = txn.begin(env_, MDB_RDONLY); code != 0) return failure("sync", code);
@@ -396,6 +396,7 @@ Result<char*> LmdbStore::written_map() const {
   auto* const page = static_cast<char*>(value.mv_data) - in_page;
   std::uint64_t number = 0;
   std::memcpy(&number, page, sizeof number);
+  COORD_CHECK(number <= last_page, "the page of the mark is in the file", number, last_page);
   return page - number * kPageBytes;
 }
 

@@ -131,7 +131,7 @@ class LmdbStore {
   Result<void> grow();
   Result<void> allocate(std::uint64_t bytes);
   Result<void> sync(bool is_paced);
-  [[nodiscard]] Result<char*> written_map() const;
+  [[nodiscard]] Result<char*> written_map(std::uint64_t last_page) const;
   [[nodiscard]] Error failure(std::string_view what, int code) const;
   [[nodiscard]] Error damaged(Table table, std::string_view key) const;
 
