@@ -54,12 +54,6 @@ bool is_worth_repeating(const Call& call, const Answer& answer) {
   return answer.body.find("\"diverged\"") == std::string::npos;
 }
 
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
-                    [&](char x, char y) { return lower(x) == lower(y); });
-}
-
 Trouble bad_endpoint(std::string_view text, std::string_view why) {
   return {Exit::usage, fmt::format("bad endpoint {:?}: {}", std::string(text), why),
           "an endpoint looks like http://127.0.0.1:7070; several are separated by commas"};

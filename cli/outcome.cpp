@@ -10,7 +10,7 @@
 namespace coord::cli {
 namespace {
 
-using Json = nlohmann::json;
+using Json = nlohmann::ordered_json;
 
 struct Hint {
   std::string_view code;

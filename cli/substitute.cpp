@@ -30,7 +30,7 @@ const Json* child_of(const Json& parent, const std::string& name) {
   return index < parent.size() ? &parent[index] : nullptr;
 }
 
-const Json* find(const Json& document, std::string_view way) {
+const Json* find_value(const Json& document, std::string_view way) {
   const Json* at = &document;
   while (at != nullptr) {
     const auto dot = way.find('.');
@@ -63,7 +63,7 @@ Outcome<std::string> substitute(std::string_view text, std::string_view value) {
     if (document.is_discarded()) {
       return Trouble{Exit::other, "the value is not JSON: only {{.}} can stand for it", {}};
     }
-    const Json* found = find(document, way);
+    const Json* found = find_value(document, way);
     if (found == nullptr) {
       return Trouble{Exit::other, fmt::format("the value has no {}", escaped(way)), {}};
     }

@@ -18,6 +18,9 @@ namespace coord::cli {
 // "/a/b" -> "b", "/" -> "".
 [[nodiscard]] std::string base_name(std::string_view path);
 
+// Of ASCII letters.
+[[nodiscard]] bool equals_ignoring_case(std::string_view a, std::string_view b) noexcept;
+
 // Percent-encodes all but unreserved characters; `keep_slash` leaves "/" for paths.
 [[nodiscard]] std::string percent_encoded(std::string_view text, bool keep_slash);
 

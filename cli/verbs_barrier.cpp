@@ -129,7 +129,7 @@ Outcome<void> list(const Context& context, const BarrierArgs& args) {
   return success();
 }
 
-Action define_list(CLI::App& app) {
+Action define_barrier_list(CLI::App& app) {
   auto args = std::make_shared<BarrierArgs>();
   app.add_option("NAME", args->name, "who is in at this one; left out: all barriers");
   return [args](Context& context) { return list(context, *args); };
@@ -141,7 +141,7 @@ constexpr std::array kBarrierVerbs = {
     Verb{"leave", "leave, and wait until all have left", "  coordctl barrier leave start",
          &define_leave},
     Verb{"ls", "list the barriers, or who is in at one", "  coordctl barrier ls start",
-         &define_list},
+         &define_barrier_list},
 };
 
 }  // namespace

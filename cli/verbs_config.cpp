@@ -98,7 +98,7 @@ Outcome<void> get(const Context& context, const GetArgs& args) {
   return success();
 }
 
-Action define_get(CLI::App& app) {
+Action define_config_get(CLI::App& app) {
   auto args = std::make_shared<GetArgs>();
   add_name(app, args->name);
   app.add_option("--release", args->release, "this release, not the present one")->type_name("N");
@@ -260,7 +260,7 @@ Outcome<void> list(const Context& context) {
   return success();
 }
 
-Action define_list(CLI::App&) {
+Action define_config_list(CLI::App&) {
   return [](Context& context) { return list(context); };
 }
 
@@ -553,14 +553,14 @@ constexpr std::array kConfigVerbs = {
          "  coordctl config get app\n"
          "  coordctl config get app --release 3\n"
          "  coordctl config get app --label zone=eu --instance host-1",
-         &define_get},
+         &define_config_get},
     Verb{"put", "publish a release",
          "  coordctl config put app @app.json --comment 'more workers' --author ann\n"
          "  coordctl config put app @app.json --if-release 3   # only if 3 is the present one",
          &define_put},
     Verb{"edit", "edit the value in $EDITOR and publish it if it changed",
          "  coordctl config edit app", &define_edit},
-    Verb{"ls", "list the configurations", "  coordctl config ls", &define_list},
+    Verb{"ls", "list the configurations", "  coordctl config ls", &define_config_list},
     Verb{"history", "list the releases, the newest first", "  coordctl config history app",
          &define_history},
     Verb{"diff", "print what is different between two releases",

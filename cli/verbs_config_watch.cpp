@@ -26,7 +26,7 @@ constexpr milliseconds kIdle{30'000};
 constexpr milliseconds kBackoffMin{50};
 constexpr milliseconds kBackoffMax{2'000};
 
-struct WatchArgs {
+struct ConfigWatchArgs {
   std::string name;
   ConfigClient client;
   std::vector<std::string> templates;  // IN=OUT
@@ -38,7 +38,7 @@ struct WatchArgs {
 // One run of the verb over all its connections.
 class Follower {
  public:
-  Follower(const Context& context, const WatchArgs& args)
+  Follower(const Context& context, const ConfigWatchArgs& args)
       : context_(context), args_(args), left_(args.count.value_or(UINT64_MAX)) {}
 
   Outcome<void> run() {
@@ -174,7 +174,7 @@ class Follower {
   }
 
   const Context& context_;
-  const WatchArgs& args_;
+  const ConfigWatchArgs& args_;
   std::uint64_t left_;
   std::string last_id_;
   std::tuple<std::string, bool, std::string> seen_;
@@ -185,7 +185,7 @@ class Follower {
 }  // namespace
 
 Action define_config_watch(CLI::App& app) {
-  auto args = std::make_shared<WatchArgs>();
+  auto args = std::make_shared<ConfigWatchArgs>();
   app.add_option("NAME", args->name, "the configuration; it need not exist yet")->required();
   app.add_option("--exec", args->command,
                  "run this at each change, with COORD_CONFIG, COORD_RELEASE, COORD_GRAY and "

@@ -234,7 +234,7 @@ Outcome<void> list_sessions(const Context& context) {
   return success();
 }
 
-Action define_list(CLI::App&) {
+Action define_session_list(CLI::App&) {
   return [](Context& context) { return list_sessions(context); };
 }
 
@@ -264,7 +264,7 @@ constexpr std::array kSessionVerbs = {
          "  coordctl session keep &\n"
          "  coordctl session keep --once",
          &define_keep},
-    Verb{"ls", "list the sessions", "  coordctl session ls", &define_list},
+    Verb{"ls", "list the sessions", "  coordctl session ls", &define_session_list},
     Verb{"close", "close a session: its ephemeral nodes go at once", "  coordctl session close",
          &define_close},
 };

@@ -171,7 +171,7 @@ Outcome<void> list(const Context& context, const QueueArgs& args) {
   return success();
 }
 
-Action define_list(CLI::App& app) {
+Action define_queue_list(CLI::App& app) {
   auto args = std::make_shared<QueueArgs>();
   app.add_option("NAME", args->name, "the items of this queue; left out: all queues");
   return [args](Context& context) { return list(context, *args); };
@@ -204,7 +204,8 @@ constexpr std::array kQueueVerbs = {
          "  coordctl queue renew jobs 57 58 --for 5m\n"
          "  coordctl queue renew jobs 57 58 --for 0s",
          &define_renew},
-    Verb{"ls", "list the queues, or the items of one", "  coordctl queue ls jobs", &define_list},
+    Verb{"ls", "list the queues, or the items of one", "  coordctl queue ls jobs",
+         &define_queue_list},
     Verb{"rm", "remove a queue", "  coordctl queue rm jobs -r", &define_remove},
 };
 

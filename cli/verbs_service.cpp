@@ -307,13 +307,13 @@ Outcome<void> get_service(const Context& context, const FilterArgs& args) {
   return success();
 }
 
-Action define_ls(CLI::App& app) {
+Action define_service_ls(CLI::App& app) {
   auto args = std::make_shared<FilterArgs>();
   add_filter(app, *args);
   return [args](Context& context) { return list_services(context, *args); };
 }
 
-Action define_get(CLI::App& app) {
+Action define_service_get(CLI::App& app) {
   auto args = std::make_shared<FilterArgs>();
   app.add_option("NAME", args->service, "the service")->required();
   add_filter(app, *args);
@@ -375,11 +375,11 @@ constexpr std::array kServiceVerbs = {
          "  coordctl service register web --port 8080 -- ./server --port 8080\n"
          "  coordctl service register web --port 8080 --check http=http://10.0.0.1:8080/health",
          &define_register},
-    Verb{"ls", "list the services", "  coordctl service ls", &define_ls},
+    Verb{"ls", "list the services", "  coordctl service ls", &define_service_ls},
     Verb{"get", "list the instances of a service",
          "  coordctl service get web --healthy\n"
          "  coordctl --output raw service get web --tag blue --meta zone=eu",
-         &define_get},
+         &define_service_get},
     Verb{"deregister", "take an instance away", "  coordctl service deregister web host-1-8080",
          &define_deregister},
     Verb{"maintenance", "keep an instance registered, but out of use",

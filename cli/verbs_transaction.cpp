@@ -107,7 +107,7 @@ Outcome<void> get(const Context& context, const TransactionArgs& args) {
   return success();
 }
 
-Action define_get(CLI::App& app) {
+Action define_transaction_get(CLI::App& app) {
   auto args = std::make_shared<TransactionArgs>();
   app.add_option("ID", args->id, "the transaction")->required();
   add_duration(app, "--wait", args->wait_ms, "until it is decided");
@@ -132,7 +132,7 @@ Outcome<void> list(const Context& context) {
   return success();
 }
 
-Action define_list(CLI::App&) {
+Action define_transaction_list(CLI::App&) {
   return [](Context& context) { return list(context); };
 }
 
@@ -142,10 +142,10 @@ constexpr std::array kTransactionVerbs = {
     Verb{"vote", "vote yes (prepared, will do as told) or no",
          "  coordctl transaction vote 57 stock yes", &define_vote},
     Verb{"get", "print whether it is preparing, committed or aborted",
-         "  coordctl --output raw transaction get 57 --wait 1m", &define_get},
+         "  coordctl --output raw transaction get 57 --wait 1m", &define_transaction_get},
     Verb{"abort", "call a transaction off, unless it is committed",
          "  coordctl transaction abort 57", &define_abort},
-    Verb{"ls", "list the transactions", "  coordctl transaction ls", &define_list},
+    Verb{"ls", "list the transactions", "  coordctl transaction ls", &define_transaction_list},
 };
 
 }  // namespace

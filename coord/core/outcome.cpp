@@ -91,6 +91,14 @@ RecipeResult take_recipe(Reader& in) {
 
 }  // namespace
 
+Outcome refusal(Code code, std::string path, std::string detail) {
+  Outcome outcome;
+  outcome.code = code;
+  outcome.path = std::move(path);
+  outcome.detail = std::move(detail);
+  return outcome;
+}
+
 std::string encode(const Outcome& outcome) {
   std::string bytes;
   Writer out(bytes);

@@ -21,6 +21,9 @@ struct Outcome {
   ResultValue result;  // monostate, Written, TxnResult, SessionOpened or RecipeResult.
 };
 
+// Of what an operation was refused for, at this path.
+[[nodiscard]] Outcome refusal(Code code, std::string path, std::string detail);
+
 // The form that the retry window keeps. was_applied_before is not part of it.
 [[nodiscard]] std::string encode(const Outcome& outcome);
 // False when the bytes are malformed.

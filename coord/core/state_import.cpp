@@ -24,15 +24,7 @@ Mark mark_of(std::string_view value) {
   return {value.substr(0, end), value.substr(end + 1)};
 }
 
-Outcome refusal(Code code, std::string path, std::string detail) {
-  Outcome outcome;
-  outcome.code = code;
-  outcome.path = std::move(path);
-  outcome.detail = std::move(detail);
-  return outcome;
-}
-
-Outcome refused(znode::Outcome&& from) {
+Outcome refused_import(znode::Outcome&& from) {
   auto outcome = refusal(from.code, std::move(from.path), std::move(from.detail));
   if (from.code == Code::node_exists) outcome.present = from.stat;
   return outcome;
@@ -95,7 +87,7 @@ Outcome StateMachine::perform(const Command& command, const BeginImport& op) {
   auto made =
       tree_.create(fmt::format("{}/", kImports), Blob(fmt::format("{}\n{}", op.path, op.source)),
                    std::move(options), command.identities);
-  if (made.code != Code::ok) return refused(std::move(made));
+  if (made.code != Code::ok) return refused_import(std::move(made));
   outcome.path = made.path;
   outcome.result = Written{std::move(made.path), made.stat, true, std::nullopt};
   return outcome;
@@ -116,7 +108,7 @@ Outcome StateMachine::perform(const Command& command, const ImportNodes& op) {
     if (node.is_deleted && !tree_.get(node.path)) continue;
     auto done = node.is_deleted ? tree_.erase(node.path, {}, command.identities)
                                 : tree_.restore(node.path, node.value, node.as);
-    if (done.code != Code::ok) return refused(std::move(done));
+    if (done.code != Code::ok) return refused_import(std::move(done));
   }
   outcome.path = mark;
   outcome.result = Written{mark, tree_.get(mark)->stat, false, std::nullopt};
@@ -131,7 +123,7 @@ Outcome StateMachine::perform(const Command& command, const FinishImport& op) {
     return refusal(Code::not_found, op.path, fmt::format("no import into {} is open", op.path));
   }
   auto gone = tree_.erase(mark, {}, command.identities);
-  if (gone.code != Code::ok) return refused(std::move(gone));
+  if (gone.code != Code::ok) return refused_import(std::move(gone));
   outcome.path = std::move(gone.path);
   outcome.result = Written{outcome.path, gone.stat, false, std::nullopt};
   return outcome;

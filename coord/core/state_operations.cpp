@@ -32,14 +32,6 @@ Outcome written(znode::Outcome&& from, bool created) {
   return outcome;
 }
 
-Outcome refusal(Code code, std::string path, std::string detail) {
-  Outcome outcome;
-  outcome.code = code;
-  outcome.path = std::move(path);
-  outcome.detail = std::move(detail);
-  return outcome;
-}
-
 bool parse_number(std::string_view text, std::int64_t& number) {
   const auto* end = text.data() + text.size();
   const auto [at, error] = std::from_chars(text.data(), end, number);

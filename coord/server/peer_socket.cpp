@@ -21,7 +21,7 @@ constexpr int kSilenceMs = 3'000;  // Unacknowledged for so long: the other host
 // Raft has 64 requests of a MiB under way to one follower; twice that is somebody who reads
 // nothing.
 constexpr std::size_t kOutboxBytesMax = 128 * kMiB;
-constexpr std::size_t kKeptBytes = 4 * kMiB;
+constexpr std::size_t kWritingKeptBytes = 4 * kMiB;
 
 void tune(Tcp::socket& socket) {
   Code ignored;  // A link without these works, only slower or dead for longer.
@@ -138,7 +138,7 @@ void PeerSender::flush() {
 void PeerSender::write_rest(std::size_t done) {
   if (done == writing_.size()) {
     writing_.clear();
-    if (writing_.capacity() > kKeptBytes) writing_ = std::string();
+    if (writing_.capacity() > kWritingKeptBytes) writing_ = std::string();
     return;
   }
   is_writing_ = true;

@@ -20,7 +20,7 @@ constexpr std::size_t kWorkMax = 64;
 // A checkpoint so soon after the last one began: the writers are waiting for the store.
 constexpr auto kBusy = std::chrono::seconds(2);
 constexpr auto kInstallWriteMax = std::chrono::seconds(2);
-constexpr auto kFullRetry = std::chrono::milliseconds(200);
+constexpr auto kStoreFullRetry = std::chrono::milliseconds(200);
 
 // With time to spare the store's thread runs only while nobody else wants the processor. Refused:
 // then as the others.
@@ -98,7 +98,7 @@ void StoreWorker::run() {
     for (auto& one : work) {
       while (!std::visit([this](auto& w) { return carry_out(w); }, one)) {
         if (is_stopping_) return;
-        std::this_thread::sleep_for(kFullRetry);
+        std::this_thread::sleep_for(kStoreFullRetry);
       }
     }
   }

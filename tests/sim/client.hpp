@@ -29,6 +29,7 @@ class Client final : public Listener {
   void on_lost(ConnectionId connection) override;
   // False: it is not connected.
   bool ask_transfer(MemberId to);
+  bool ask_as_operator(core::Operation op);
 
   // At the end: what is still waiting is unknown; a live watch has seen everything up to `told`.
   void finish(Histories& histories);

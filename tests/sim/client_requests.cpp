@@ -266,13 +266,18 @@ bool Client::ask_of_recipes() {
   return true;
 }
 
-bool Client::ask_transfer(MemberId to) {
+bool Client::ask_as_operator(core::Operation op) {
   if (!connection_) return false;
-  world_.count(Count::transfer);
   core::Request request;
   request.identities = {{"super", "operator"}};
-  request.op = core::TransferLeader{to};
+  request.op = std::move(op);
   ask(std::move(request));
+  return true;
+}
+
+bool Client::ask_transfer(MemberId to) {
+  if (!ask_as_operator(core::TransferLeader{to})) return false;
+  world_.count(Count::transfer);
   return true;
 }
 

@@ -34,7 +34,7 @@ struct Barrier {
   }
 };
 
-Barrier read(const RecipeNodes& nodes) {
+Barrier read_barrier(const RecipeNodes& nodes) {
   Barrier one;
   for (const auto& [name, node] : nodes) {
     if (name.empty()) one.count = number_of(node.value, "count");
@@ -66,7 +66,7 @@ class BarrierJudge final : public RecipeJudge {
  public:
   std::string change(const RecipeEntry& entry, const std::string& name,
                      const RecipeNodes& nodes) override {
-    auto now = read(nodes);
+    auto now = read_barrier(nodes);
     const auto& before = barriers_[name];
     for (const auto& check :
          {&BarrierJudge::check_round, &BarrierJudge::check_gone, &BarrierJudge::check_rest}) {

@@ -32,7 +32,7 @@ std::uint64_t number_in(std::string_view text) {
   return number;
 }
 
-Config read(const RecipeNodes& nodes) {
+Config read_config(const RecipeNodes& nodes) {
   Config one;
   for (const auto& [name, node] : nodes) {
     if (name.empty()) {
@@ -50,7 +50,7 @@ class ConfigJudge final : public RecipeJudge {
  public:
   std::string change(const RecipeEntry& entry, const std::string& name,
                      const RecipeNodes& nodes) override {
-    auto now = read(nodes);
+    auto now = read_config(nodes);
     const auto& before = configs_[name];
     config::Step op;
     const bool is_act = entry.act && entry.act->kind == recipes::Kind::config &&

@@ -26,7 +26,7 @@ struct Election {
   std::string leader;
 };
 
-Election read(const RecipeNodes& nodes) {
+Election read_election(const RecipeNodes& nodes) {
   Election one;
   for (const auto& [name, node] : nodes) {
     const recipes::RecordReader in(node.value);
@@ -43,7 +43,7 @@ class ElectionJudge final : public RecipeJudge {
  public:
   std::string change(const RecipeEntry& entry, const std::string& name,
                      const RecipeNodes& nodes) override {
-    auto now = read(nodes);
+    auto now = read_election(nodes);
     if (auto wrong = check_candidates(entry, name, now); !wrong.empty()) return wrong;
     if (auto wrong = check_reign(entry, name, now); !wrong.empty()) return wrong;
     elections_[name] = std::move(now);

@@ -35,7 +35,7 @@ struct Lock {
 };
 using Locks = std::map<std::string, Lock>;
 
-Lock read(const RecipeNodes& nodes) {
+Lock read_lock(const RecipeNodes& nodes) {
   Lock one;
   for (const auto& [name, node] : nodes) {
     znode::View view;
@@ -115,7 +115,7 @@ class LockJudge final : public RecipeJudge {
  public:
   std::string change(const RecipeEntry& entry, const std::string& name,
                      const RecipeNodes& nodes) override {
-    auto now = read(nodes);
+    auto now = read_lock(nodes);
     if (auto wrong = check_order(entry, name, now); !wrong.empty()) return wrong;
     if (auto wrong = check_tokens(entry, name, now); !wrong.empty()) return wrong;
     locks_[name] = std::move(now);

@@ -61,7 +61,7 @@ void place(Item& item, Place where, const RecipeNode& node) {
   item.ticket = number_of(node.value, "ticket");
 }
 
-Queue read(const RecipeNodes& nodes) {
+Queue read_queue(const RecipeNodes& nodes) {
   Queue one;
   for (const auto& [name, node] : nodes) {
     const auto slash = name.find('/');
@@ -124,7 +124,7 @@ class QueueJudge final : public RecipeJudge {
  public:
   std::string change(const RecipeEntry& entry, const std::string& name,
                      const RecipeNodes& nodes) override {
-    auto now = read(nodes);
+    auto now = read_queue(nodes);
     const Turn turn{entry, acted(entry, name), queues_[name], now};
     for (const auto& [id, item] : now.items) {
       const auto was = turn.before.items.find(id);

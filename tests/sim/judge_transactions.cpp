@@ -30,7 +30,7 @@ bool has_vote(const Transaction& one, std::string_view vote) {
 }
 bool is_unanimous(const Transaction& one) { return !has_vote(one, "no") && !has_vote(one, ""); }
 
-Transaction read(const RecipeNodes& nodes) {
+Transaction read_transaction(const RecipeNodes& nodes) {
   Transaction one;
   for (const auto& [name, node] : nodes) {
     if (name.empty()) {
@@ -48,7 +48,7 @@ class TransactionJudge final : public RecipeJudge {
   std::string change(const RecipeEntry& entry, const std::string& name,
                      const RecipeNodes& nodes) override {
     const auto id = recipes::unpadded(name).value_or(0);
-    auto now = read(nodes);
+    auto now = read_transaction(nodes);
     const auto at = all_.find(id);
     if (at == all_.end()) return check_new(entry, id, std::move(now));
     const auto& before = at->second;

@@ -8,7 +8,7 @@
 namespace coord::sim {
 namespace {
 
-using Kind = RegisterOp::Kind;
+using OpKind = RegisterOp::Kind;
 
 // What is known of writes whose fate is not: one whose value was read took effect before that read
 // was answered. The others are spares: of a put that nobody read, only that something was there can
@@ -22,15 +22,15 @@ struct Spares {
 Spares settle_unknown(std::vector<RegisterOp>& history) {
   std::map<std::string, std::int64_t> first_read;
   for (const auto& op : history) {
-    if (op.kind != Kind::get || op.is_absent || op.answered_us == INT64_MAX) continue;
+    if (op.kind != OpKind::get || op.is_absent || op.answered_us == INT64_MAX) continue;
     const auto at = first_read.try_emplace(op.value, op.answered_us).first;
     at->second = std::min(at->second, op.answered_us);
   }
   Spares spares;
   std::erase_if(history, [&](RegisterOp& op) {
     if (op.answered_us != INT64_MAX) return false;
-    if (op.kind == Kind::erase) spares.erases.push_back(op.asked_us);
-    if (op.kind != Kind::put) return true;
+    if (op.kind == OpKind::erase) spares.erases.push_back(op.asked_us);
+    if (op.kind != OpKind::put) return true;
     const auto read = first_read.find(op.value);
     if (read != first_read.end()) {
       op.answered_us = read->second;
@@ -113,9 +113,9 @@ class Search {
   // Changes nothing as things stand: to take it at once is never worse than later.
   [[nodiscard]] bool is_free(std::uint32_t op) const {
     const auto& one = history_[op];
-    if (one.kind == Kind::put) return false;
+    if (one.kind == OpKind::put) return false;
     if (one.is_absent) return state_.value == 0;
-    return one.kind == Kind::get && state_.value == values_[op];
+    return one.kind == OpKind::get && state_.value == values_[op];
   }
   // What was asked before the first answer that is still to come; who is answered first goes first.
   [[nodiscard]] std::vector<std::uint32_t> choices() const {
@@ -173,12 +173,12 @@ class Search {
   bool step(std::uint32_t op) {
     const auto& one = history_[op];
     switch (one.kind) {
-      case Kind::put:
+      case OpKind::put:
         state_.value = values_[op];
         return true;
-      case Kind::get:
+      case OpKind::get:
         return one.is_absent ? make_absent() : state_.value == values_[op];
-      case Kind::erase:
+      case OpKind::erase:
         if (one.is_absent) return make_absent();
         if (state_.value == 0 && !take_spare(spares_.puts, state_.puts_taken)) return false;
         state_.value = 0;

@@ -15,6 +15,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -83,6 +84,9 @@ class Member final : public core::Ports, public TraceSink {
   void fail_writes() { disk_->faults.write_fails = true; }
   void fail_next_commit() { store_.faults.commit_fails = true; }
   void damage_log() { wants_damage_ = true; }
+  // It is down. What its disk or its store holds is damaged, and a start must refuse it. False:
+  // nothing is there yet that could be.
+  bool damage_disk();
   void retire();  // For good.
   void calm();    // All faults of this member end; it starts if it is down.
 
@@ -112,6 +116,18 @@ class Member final : public core::Ports, public TraceSink {
   [[nodiscard]] Plan own_plan();
   void boot();
   bool check_damage();
+  struct Spot {
+    std::string file;
+    std::uint64_t end = 0;  // Of what lies before the log's last batch.
+  };
+  [[nodiscard]] std::optional<Spot> draw_spot();
+  struct Damage {
+    std::string file;  // Empty: the store.
+    std::uint64_t offset = 0;
+    std::string_view what;
+  };
+  [[nodiscard]] std::optional<Damage> damage_file();
+  [[nodiscard]] bool mutate_damaged(const Damage& damage);
   void check_recovery();
   void check_replay();
   [[nodiscard]] bool fails_to_read();

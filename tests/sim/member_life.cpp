@@ -6,8 +6,6 @@
 
 #include "coord/base/check.hpp"
 #include "coord/disk/recovery.hpp"
-#include "coord/disk/wal_frame.hpp"
-#include "coord/disk/wal_reader.hpp"
 #include "tests/sim/checker.hpp"
 #include "tests/sim/member.hpp"
 #include "tests/sim/network.hpp"
@@ -17,19 +15,6 @@ namespace coord::sim {
 namespace {
 
 constexpr std::uint64_t kRecoveryStepsMax = 12;
-
-// What a recovery makes of the log that ends silently where the damage is (a mutant).
-void stop_at_damage(SimDisk& disk, const std::string& file, std::uint64_t offset) {
-  auto bytes = disk.content(file);
-  std::fill(
-      bytes.begin() + static_cast<std::ptrdiff_t>(offset / disk::kSectorBytes * disk::kSectorBytes),
-      bytes.end(), '\0');
-  disk.set_content(file, std::move(bytes));
-  const auto names = disk.list();
-  for (const auto& name : names.value()) {
-    if (disk::parse_segment_name(name) && name > file) (void)disk.remove(name);
-  }
-}
 
 }  // namespace
 
@@ -159,38 +144,6 @@ bool Member::fails_to_read() {
     world_.fail(15,
                 fmt::format("a log that cannot be read is changed: {}", started.error().message));
   }
-  return true;
-}
-
-// Damage before the last batch must be refused, naming the file; then the disk is repaired (by
-// hand, as it were). Returns false if it was not.
-bool Member::check_damage() {
-  auto scan = disk::read_wal(*disk_);
-  if (!scan || scan.value().segments.empty()) return true;
-  const auto& segments = scan.value().segments;
-  const auto which = static_cast<std::size_t>(world_.prng().below(segments.size()));
-  const bool is_last = which + 1 == segments.size();
-  const auto end = is_last ? scan.value().last_batch_offset : segments[which].used;
-  if (end == 0 || segments.back().used == 0) return true;
-  const auto name = disk::segment_name(segments[which].sequence);
-  const auto whole = disk_->content(name);
-  const auto offset = world_.prng().below(end);
-  disk_->flip(name, offset, static_cast<std::uint8_t>(1U << world_.prng().below(8)));
-  world_.count(Count::bit_rot);
-  world_.note("bit rot", id_.value(), offset);
-  auto copy = disk_->clone();
-  if (world_.mutant() == Mutant::stop_at_bad_checksum) stop_at_damage(*copy, name, offset);
-  const auto opened = disk::open_wal(*copy, world_.plan().wal);
-  if (opened) {
-    world_.fail(16, fmt::format("{} is damaged at {} and the log opens", name, offset));
-    return false;
-  }
-  if (opened.error().failure != Failure::corrupt ||
-      opened.error().message.find(name) == std::string::npos) {
-    world_.fail(16, fmt::format("{} is damaged at {}: {}", name, offset, opened.error().message));
-    return false;
-  }
-  disk_->set_content(name, whole);
   return true;
 }
 

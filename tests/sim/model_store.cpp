@@ -154,6 +154,20 @@ Result<std::optional<Zxid>> ModelStore::oldest_change() const {
   return std::optional<Zxid>(Zxid(read_big_endian(at->first.second)));
 }
 
+bool ModelStore::damage(Prng& prng) {
+  std::vector<Key> keys;
+  for (const auto& [key, bytes] : records_) {
+    if (is_in_digest(key.first) && !bytes.empty()) keys.push_back(key);
+  }
+  if (!mark_ || keys.empty()) return false;
+  const auto& key = keys[static_cast<std::size_t>(prng.below(keys.size()))];
+  if (prng.chance(1, 3)) return records_.erase(key) > 0;
+  auto& bytes = records_[key];
+  auto& byte = bytes[static_cast<std::size_t>(prng.below(bytes.size()))];
+  byte = static_cast<char>(static_cast<std::uint8_t>(byte) ^ 1U << prng.below(8));
+  return true;
+}
+
 std::uint64_t ModelStore::bytes_used() const {
   std::uint64_t bytes = 0;
   for (const auto& [key, value] : records_) bytes += key.second.size() + value.size();

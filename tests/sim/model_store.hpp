@@ -57,6 +57,9 @@ class ModelStore final : public disk::StateStore {
   void commit_data(const core::Checkpoint& checkpoint);
   void set_changes(const std::vector<znode::SharedBatch>& batches);
 
+  // Flips a bit of what the digest covers, or forgets a record. False: nothing is there.
+  bool damage(Prng& prng);
+
   // `under_way`: the checkpoint whose commit had begun and was not reported, or null.
   void crash(Prng& prng, const core::Checkpoint* under_way, const StoreCrashOdds& odds);
 

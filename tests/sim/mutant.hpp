@@ -51,6 +51,8 @@ enum class Mutant : std::uint16_t {
   part_of_snapshot = 19,
   log_beyond_snapshot = 119,
   stop_at_bad_checksum = 20,
+  damage_cut_off = 120,
+  damaged_comes_back_empty = 220,
   watch_after_read = 21,
   event_at_append = 121,
   resume_inclusive = 221,

@@ -11,7 +11,6 @@
 namespace coord::sim {
 namespace {
 
-constexpr std::int64_t kMs = 1'000;
 constexpr std::size_t kOldMax = 256;
 constexpr std::size_t kTermsMax = 4;
 constexpr std::int64_t kResendUs = 200 * kMs;  // As TCP does what was lost.

@@ -3,10 +3,9 @@
 namespace coord::sim {
 namespace {
 
-constexpr std::int64_t kMs = 1'000;
-constexpr std::int64_t kSecond = 1'000'000;
 constexpr std::uint64_t kApart = 0x6170617274U;
 constexpr std::uint64_t kLater = 0x6c61746572U;
+constexpr std::uint64_t kLast = 0x6c617374U;
 
 std::int64_t draw(Prng& prng, std::int64_t low, std::int64_t high) {
   return low + static_cast<std::int64_t>(prng.below(static_cast<std::uint64_t>(high - low + 1)));
@@ -51,6 +50,13 @@ void draw_snapshots(Plan& plan, Prng& prng) {
   plan.node.raft.log_tail_entries = prng.chance(1, 2) ? prng.below(100) : 0;
   // A piece takes a round trip: much smaller ones would not end within the time of a run.
   plan.node.snapshots.chunk_bytes = static_cast<std::size_t>(prng.between(8'192, 65'536));
+}
+
+// A minority of two is nobody. Operators replace whom a disk has failed, and do nothing else.
+void draw_damage(Plan& plan) {
+  auto& is_on = plan.on[static_cast<std::size_t>(Fault::damaged_disk)];
+  is_on = is_on && plan.members >= 3;
+  if (is_on) plan.on[static_cast<std::size_t>(Fault::membership)] = false;
 }
 
 void break_raft(election::Options& raft, Mutant mutant) {
@@ -110,11 +116,12 @@ void draw_network(Plan& plan, Prng& prng) {
 }
 
 void draw_moments(Plan& plan) {
-  constexpr std::array kMoments{
-      Fault::power_loss,  Fault::kill,        Fault::io_crash,   Fault::disk_full,
-      Fault::sync_error,  Fault::write_error, Fault::pause,      Fault::clock_jump,
-      Fault::store_delay, Fault::store_error, Fault::bit_rot,    Fault::clog,
-      Fault::partition,   Fault::link_break,  Fault::false_hint, Fault::crash_all};
+  constexpr std::array kMoments{Fault::power_loss,  Fault::kill,        Fault::io_crash,
+                                Fault::disk_full,   Fault::sync_error,  Fault::write_error,
+                                Fault::pause,       Fault::clock_jump,  Fault::store_delay,
+                                Fault::store_error, Fault::bit_rot,     Fault::clog,
+                                Fault::partition,   Fault::link_break,  Fault::false_hint,
+                                Fault::crash_all,   Fault::damaged_disk};
   for (const auto fault : kMoments) {
     const bool is_of_many = fault >= Fault::clog;
     if (plan.has(fault) && (plan.members > 1 || !is_of_many)) plan.moments.push_back(fault);
@@ -132,7 +139,8 @@ std::string_view word_of(Fault fault) noexcept {
       "peer-delay",     "message-loss", "message-repeat", "loose-links",      "clog",
       "partition",      "link-break",   "false-hint",     "crash-all",        "slow-member",
       "transfer",       "membership",   "core-only",      "cut-elections",    "small-appends",
-      "short-sessions", "late-retries", "install-crash",  "late-answers",     "paced-observers"};
+      "short-sessions", "late-retries", "install-crash",  "late-answers",     "paced-observers",
+      "damaged-disk"};
   return kWords[static_cast<std::size_t>(fault)];
 }
 
@@ -140,14 +148,17 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   Plan plan;
   Prng apart(options.seed ^ kApart);
   Prng later(options.seed ^ kLater);
+  Prng last(options.seed ^ kLast);
   for (std::size_t i = 0; i < kFaults; ++i) {
     auto& from = i < static_cast<std::size_t>(kFirstApart)   ? prng
                  : i < static_cast<std::size_t>(kFirstLater) ? apart
-                                                             : later;
-    const bool drawn = from.chance(1, 2);
+                 : i < static_cast<std::size_t>(kFirstLast)  ? later
+                                                             : last;
+    const bool drawn = from.chance(1, i < static_cast<std::size_t>(kFirstLast) ? 2 : 4);
     plan.on[i] = drawn && (options.faults_off >> i & 1) == 0;
   }
   draw_members(plan, options, prng);
+  draw_damage(plan);
   plan.clients =
       static_cast<std::size_t>(prng.chance(1, 5) ? prng.between(10, 50) : prng.between(1, 8));
   plan.keys = prng.chance(1, 2) ? prng.between(1, 5) : prng.between(5, 100);
@@ -171,9 +182,9 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
   draw_apart(plan, apart);
   if (plan.has(Fault::paced_observers)) plan.node.raft.observer_interval_ms = draw(later, 1, 50);
-  if (plan.members > 1 || plan.has(Fault::membership)) draw_snapshots(plan, prng);
+  if (plan.members > 1 || plan.changes_ensemble()) draw_snapshots(plan, prng);
   // A majority of whom is known before the run only while nobody changes it.
-  if (plan.has(Fault::membership)) plan.on[static_cast<std::size_t>(Fault::core_only)] = false;
+  if (plan.changes_ensemble()) plan.on[static_cast<std::size_t>(Fault::core_only)] = false;
   break_raft(plan.node.raft, options.mutant);
   plan.limits.defects.admits_ended_sessions = options.mutant == Mutant::create_after_close;
   plan.limits.requests = plan.node.requests;

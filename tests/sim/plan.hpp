@@ -17,6 +17,10 @@
 
 namespace coord::sim {
 
+// In microseconds, as all times of a run.
+inline constexpr std::int64_t kMs = 1'000;
+inline constexpr std::int64_t kSecond = 1'000 * kMs;
+
 enum class Fault : std::uint8_t {
   power_loss,      // All of the machine: unsynced sectors are kept, lost or torn.
   kill,            // The process alone: the page cache stays.
@@ -62,11 +66,15 @@ enum class Fault : std::uint8_t {
   // told before comes to it once more. Links are loose, and clients have little patience.
   late_answers,
   paced_observers,  // They are sent what is committed, now and then.
+  // What a disk held is damaged, of fewer voters than a minority may lose: the member must refuse
+  // to start, and is replaced. In a quarter of the seeds.
+  damaged_disk,
   count
 };
 inline constexpr std::size_t kFaults = static_cast<std::size_t>(Fault::count);
 inline constexpr auto kFirstApart = Fault::cut_elections;
 inline constexpr auto kFirstLater = Fault::paced_observers;
+inline constexpr auto kFirstLast = Fault::damaged_disk;
 [[nodiscard]] std::string_view word_of(Fault fault) noexcept;
 
 struct RunOptions {
@@ -129,6 +137,10 @@ struct Plan {
   [[nodiscard]] std::int64_t rate_of(MemberId id) const {
     const auto at = clock_permille.find(id);
     return at == clock_permille.end() ? 1'000 : at->second;
+  }
+  // Members come and go.
+  [[nodiscard]] bool changes_ensemble() const noexcept {
+    return has(Fault::membership) || has(Fault::damaged_disk);
   }
   [[nodiscard]] bool has(Fault fault) const noexcept { return on[static_cast<std::size_t>(fault)]; }
 };

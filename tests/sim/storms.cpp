@@ -14,7 +14,6 @@
 namespace coord::sim {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000;
 // Elections that a leader may take when the faults are over; a member boots and links are made
 // before the first.
 constexpr std::int64_t kElections = 10;
@@ -130,6 +129,7 @@ void World::begin_fault(Member& member) {
 void World::begin_network_fault(Member& member, Fault fault) {
   auto& other = *members_[static_cast<std::size_t>(prng_.below(members_.size()))];
   if (fault == Fault::partition) return partition(member);
+  if (fault == Fault::damaged_disk) return lose(member);
   if (fault == Fault::crash_all) {
     count(Count::all_crashed);
     const auto how = chance(50) ? Member::End::power : Member::End::process;
@@ -274,7 +274,7 @@ void World::end_storms() {
   for (auto& member : members_) {
     if (is_core(member->id())) member->calm();
   }
-  if (plan_.has(Fault::membership)) settle_ensemble();
+  if (plan_.changes_ensemble()) settle_ensemble();
   calm_us_ = now_us_;
   after(led_from_us() - now_us_, [this] {
     const auto* now = leader();
@@ -289,7 +289,7 @@ bool World::is_ensemble_at_rest() {
   const auto* first = leader();
   if (first == nullptr) return false;
   const auto& membership = first->node().raft().membership();
-  return !membership.is_joint() && membership.standbys.empty() &&
+  return !membership.is_joint() && membership.standbys.empty() && !has_lost_members() &&
          membership == witness_->membership();
 }
 

@@ -18,7 +18,6 @@
 namespace coord::sim {
 namespace {
 
-constexpr std::int64_t kSecond = 1'000'000;
 // Requests of the quiet time must be answered in it.
 constexpr std::int64_t kQuietUs = 6 * kSecond;
 // The longest ttl by the slowest clock, and what an expiry may be late; then some.
@@ -54,6 +53,8 @@ std::string_view word_of(Count count) noexcept {
                                                          "wall clock jumps",
                                                          "failed reads",
                                                          "damaged logs",
+                                                         "damaged disks",
+                                                         "members replaced",
                                                          "torn tails",
                                                          "checkpoints",
                                                          "store reads",
@@ -196,7 +197,7 @@ Outcome World::run() {
   for (auto& member : members_) member->start();
   for (auto& client : clients_) client->start();
   schedule_storms();
-  if (plan_.has(Fault::membership)) look_after_removed();
+  if (plan_.changes_ensemble()) look_after_removed();
   run_until(plan_.faults_end_us);
   const bool is_cut_short = options_.steps_max > 0 && outcome_.steps >= options_.steps_max;
   if (!has_failed() && !is_cut_short) {

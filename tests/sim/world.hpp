@@ -47,6 +47,8 @@ enum class Count : std::uint8_t {
   wall_jump,
   read_error,
   bit_rot,
+  disk_damaged,
+  member_replaced,
   torn_tail,
   checkpoint,
   store_read,
@@ -199,6 +201,11 @@ class World {
   void settle_ensemble();
   [[nodiscard]] bool is_ensemble_at_rest();
   void look_after_removed();
+  // damage.cpp: disks that are damaged for good.
+  [[nodiscard]] bool may_lose(MemberId id) const;
+  void lose(Member& member);
+  void replace_lost(MemberId lost, MemberId with);
+  [[nodiscard]] bool has_lost_members() const;
   void choose_core();
   void watch_liveness();
   void settle();
@@ -224,6 +231,7 @@ class World {
   };
   std::optional<PairCut> pair_;
   std::set<MemberId> outside_;
+  std::set<MemberId> lost_;   // Whose disk was damaged for good.
   std::set<MemberId> known_;  // Members of the ensemble when it was last looked at.
   std::int64_t calm_us_ = INT64_MAX / 4;
   Term term_;  // Of the leader that came after the faults.

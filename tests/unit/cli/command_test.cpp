@@ -9,11 +9,11 @@
 namespace coord::cli {
 namespace {
 
-using Words = std::vector<std::string>;
+using Line = std::vector<std::string>;
 using Step = ScriptedServer::Step;
 
 TEST(CommandLine, refuses_what_makes_no_sense_with_exit_code_2) {
-  const Words cases[] = {
+  const Line cases[] = {
       {"frobnicate"},
       {"get"},
       {"get", "/a", "--at"},
@@ -29,7 +29,7 @@ TEST(CommandLine, refuses_what_makes_no_sense_with_exit_code_2) {
       {"completion", "tcsh"},
       {"ls", "--frobnicate"},
   };
-  for (const Words& words : cases) {
+  for (const Line& words : cases) {
     const auto got = parse_command(words);
     ASSERT_FALSE(got) << words.front();
     EXPECT_EQ(got.error().exit, Exit::usage) << words.front();
@@ -38,8 +38,8 @@ TEST(CommandLine, refuses_what_makes_no_sense_with_exit_code_2) {
 }
 
 TEST(CommandLine, takes_global_flags_before_and_after_the_verb) {
-  for (const Words& words : {Words{"--output", "json", "--timeout", "2s", "get", "/a"},
-                             Words{"get", "/a", "--timeout", "2s", "--output", "json"}}) {
+  for (const Line& words : {Line{"--output", "json", "--timeout", "2s", "get", "/a"},
+                            Line{"get", "/a", "--timeout", "2s", "--output", "json"}}) {
     const auto got = parse_command(words);
     ASSERT_TRUE(got);
     EXPECT_EQ(got.value().globals.output, "json");
@@ -76,7 +76,7 @@ TEST(CommandLine, refuses_a_header_in_a_session) {
 TEST(Verbs, send_what_the_contract_says) {
   const struct {
     const char* name;
-    Words words;
+    Line words;
     const char* line;
     std::vector<std::pair<const char*, const char*>> headers;
     const char* body = "";

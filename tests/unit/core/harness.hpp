@@ -19,6 +19,13 @@
 
 namespace coord::core {
 
+inline Put put_of(std::string path, std::string_view value) {
+  Put op;
+  op.path = std::move(path);
+  op.value = Blob(value);
+  return op;
+}
+
 // StateStore as a map, with what core asks of it.
 class FakeStore {
  public:

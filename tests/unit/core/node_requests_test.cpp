@@ -7,12 +7,6 @@
 namespace coord::core {
 namespace {
 
-Put put_of(std::string path, std::string_view value) {
-  Put op;
-  op.path = std::move(path);
-  op.value = Blob(value);
-  return op;
-}
 Put ephemeral_of(std::string path) {
   auto op = put_of(std::move(path), "1");
   op.mode = znode::Mode::ephemeral;

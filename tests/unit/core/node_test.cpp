@@ -8,13 +8,6 @@
 namespace coord::core {
 namespace {
 
-Put put_of(std::string path, std::string_view value) {
-  Put op;
-  op.path = std::move(path);
-  op.value = Blob(value);
-  return op;
-}
-
 TEST(Node, ElectsItselfAndServes) {
   Harness world;
   std::string why;

@@ -7,21 +7,10 @@
 #include <map>
 
 #include "commands.hpp"
+#include "tests/unit/core/stored.hpp"
 
 namespace coord::core {
 namespace {
-
-using Store = std::map<std::pair<Table, std::string>, std::string>;
-
-void commit(const DirtyMap::Records& records, Store& store) {
-  for (const auto& [key, bytes] : records) {
-    if (bytes) {
-      store[{key.table, std::string(key.key)}] = *bytes;
-    } else {
-      store.erase({key.table, std::string(key.key)});
-    }
-  }
-}
 
 class Machine {
  public:

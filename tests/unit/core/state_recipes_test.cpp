@@ -10,6 +10,7 @@
 #include "coord/recipes/barrier.hpp"
 #include "coord/recipes/queue.hpp"
 #include "coord/recipes/transaction.hpp"
+#include "tests/unit/core/stored.hpp"
 
 namespace coord::core {
 namespace {
@@ -17,11 +18,9 @@ namespace {
 namespace barrier = recipes::barrier;
 namespace queue = recipes::queue;
 namespace transaction = recipes::transaction;
-using Store = std::map<std::pair<Table, std::string>, std::string>;
-
-class Machine {
+class RecipeMachine {
  public:
-  Machine() { state.set_membership({{MemberId(1)}, {}, {}, {}}); }
+  RecipeMachine() { state.set_membership({{MemberId(1)}, {}, {}, {}}); }
 
   Command command(WriteOp op, SessionId session = {}) {
     Command command;
@@ -58,16 +57,6 @@ class Machine {
   std::int64_t now_ms = 1'000;
 };
 
-void commit(const DirtyMap::Records& records, Store& store) {
-  for (const auto& [key, bytes] : records) {
-    if (bytes) {
-      store[{key.table, std::string(key.key)}] = *bytes;
-    } else {
-      store.erase({key.table, std::string(key.key)});
-    }
-  }
-}
-
 StateMachine loaded_from(const Store& store, const Checkpoint& checkpoint) {
   StateMachine loaded{StateLimits()};
   for (const auto& [key, bytes] : store) {
@@ -86,10 +75,10 @@ std::set<std::pair<std::string, std::int64_t>> all_of(const recipes::Deadlines& 
 }
 
 TEST(StateRecipes, AStepOpensTheSessionThatItBrings) {
-  Machine machine;
+  RecipeMachine machine;
   const auto applied =
       machine.step_with_own(recipes::Kind::barrier, encode(barrier::Enter{"b", 2}));
-  const auto& result = Machine::result_of(applied);
+  const auto& result = RecipeMachine::result_of(applied);
   ASSERT_TRUE(result.opened.has_value());
   EXPECT_EQ(result.opened->id.value(), machine.state.applied().value());
   EXPECT_EQ(result.session_ttl_ms, 5'000);
@@ -108,7 +97,7 @@ TEST(StateRecipes, AStepThatIsRefusedLeavesNoTraceOfItsSession) {
   for (const auto& [name, ttl_ms, count, want] :
        {Case{"refused by the recipe", 5'000, 3, Code::permits_mismatch},
         Case{"a ttl out of bounds", 1, 2, Code::invalid}}) {
-    Machine machine;
+    RecipeMachine machine;
     machine.step_with_own(recipes::Kind::barrier, encode(barrier::Enter{"b", 2}));
     const auto sessions = machine.state.sessions().size();
     const auto digest = machine.state.digest();
@@ -123,19 +112,19 @@ TEST(StateRecipes, AStepThatIsRefusedLeavesNoTraceOfItsSession) {
 }
 
 TEST(StateRecipes, ASessionThatHasServedItsPurposeIsNeverOpened) {
-  Machine machine;
+  RecipeMachine machine;
   machine.step(recipes::Kind::queue, encode(queue::Put{"q", "job", ""}));
   const auto applied =
       machine.step_with_own(recipes::Kind::queue, encode(queue::Take{"q", 1'000, true}));
   EXPECT_EQ(applied.outcome.code, Code::ok);
-  EXPECT_FALSE(Machine::result_of(applied).opened.has_value());
+  EXPECT_FALSE(RecipeMachine::result_of(applied).opened.has_value());
   EXPECT_TRUE(applied.opened.empty());
   EXPECT_TRUE(applied.ended.empty());
   EXPECT_EQ(machine.state.sessions().size(), 0U);
 }
 
 TEST(StateRecipes, AnEndedSessionActsNoMore) {
-  Machine machine;
+  RecipeMachine machine;
   const auto session = machine.open();
   machine.apply(machine.command(CloseSession{session, session::EndReason::closed}, session));
   const auto applied =
@@ -145,30 +134,31 @@ TEST(StateRecipes, AnEndedSessionActsNoMore) {
 }
 
 TEST(StateRecipes, WhatFollowsFromTheEndOfASessionIsSettledInItsEntry) {
-  Machine machine;
+  RecipeMachine machine;
   const auto first =
       machine.step_with_own(recipes::Kind::queue, encode(queue::Take{"q", 1'000, true}));
   const auto second =
       machine.step_with_own(recipes::Kind::queue, encode(queue::Take{"q", 1'000, true}));
   machine.step(recipes::Kind::queue, encode(queue::Put{"q", "job", ""}));
-  const auto gone = Machine::result_of(first).opened->id;
+  const auto gone = RecipeMachine::result_of(first).opened->id;
   const auto applied = machine.apply(machine.command(ExpireSessions{{gone}}));
   ASSERT_EQ(applied.ended.size(), 1U);
   ASSERT_NE(applied.batch, nullptr);
-  const auto& watched = Machine::result_of(second).answer.watch;
+  const auto& watched = RecipeMachine::result_of(second).answer.watch;
   bool is_second_told = false;
   for (const auto& change : applied.batch->changes) is_second_told |= change.path == watched;
   EXPECT_TRUE(is_second_told);
-  const auto claimed = machine.step(recipes::Kind::queue, Machine::result_of(second).answer.poll,
-                                    Machine::result_of(second).opened->id);
+  const auto claimed =
+      machine.step(recipes::Kind::queue, RecipeMachine::result_of(second).answer.poll,
+                   RecipeMachine::result_of(second).opened->id);
   queue::Taken taken;
-  ASSERT_TRUE(decode(Machine::result_of(claimed).answer.bytes, taken));
+  ASSERT_TRUE(decode(RecipeMachine::result_of(claimed).answer.bytes, taken));
   EXPECT_EQ(taken.value, "job");
   EXPECT_EQ(claimed.ended.size(), 1U);  // Its own session has ended with the claim.
 }
 
 TEST(StateRecipes, ADeadlineIsDoneOnceAndOnlyWhenItIsThere) {
-  Machine machine;
+  RecipeMachine machine;
   machine.step(recipes::Kind::transaction, encode(transaction::Begin{{"a"}, 1'000}));
   ASSERT_EQ(machine.state.deadlines().soonest(), 2'000);
   const auto paths = machine.state.deadlines().due(INT64_MAX, 10);
@@ -189,7 +179,7 @@ TEST(StateRecipes, ADeadlineIsDoneOnceAndOnlyWhenItIsThere) {
 TEST(StateRecipes, DeadlinesThatALoadMakesAreThoseThatWereKept) {
   for (std::uint64_t seed = 1; seed <= 5; ++seed) {
     Prng prng(seed);
-    Machine machine;
+    RecipeMachine machine;
     Store store;
     std::vector<std::pair<std::uint64_t, std::uint64_t>> held;
     for (int i = 0; i < 150; ++i) {
@@ -202,7 +192,7 @@ TEST(StateRecipes, DeadlinesThatALoadMakesAreThoseThatWereKept) {
           const auto applied =
               machine.step(recipes::Kind::queue, encode(queue::Take{"q", 500, false}));
           queue::Taken taken;
-          ASSERT_TRUE(decode(Machine::result_of(applied).answer.bytes, taken));
+          ASSERT_TRUE(decode(RecipeMachine::result_of(applied).answer.bytes, taken));
           if (taken.item != 0) held.emplace_back(taken.item, taken.lease);
           break;
         }
@@ -230,7 +220,7 @@ TEST(StateRecipes, DeadlinesThatALoadMakesAreThoseThatWereKept) {
 }
 
 TEST(StateRecipes, ARetryOfAStepGetsTheFirstAnswer) {
-  Machine machine;
+  RecipeMachine machine;
   machine.step(recipes::Kind::queue, encode(queue::Put{"q", "a", ""}));
   machine.step(recipes::Kind::queue, encode(queue::Put{"q", "b", ""}));
   auto command =
@@ -239,7 +229,7 @@ TEST(StateRecipes, ARetryOfAStepGetsTheFirstAnswer) {
   const auto first = machine.apply(command);
   const auto again = machine.apply(command);
   EXPECT_TRUE(again.outcome.was_applied_before);
-  EXPECT_EQ(Machine::result_of(first).answer, Machine::result_of(again).answer);
+  EXPECT_EQ(RecipeMachine::result_of(first).answer, RecipeMachine::result_of(again).answer);
   EXPECT_EQ(again.batch, nullptr);
 }
 

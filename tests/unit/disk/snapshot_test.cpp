@@ -18,7 +18,7 @@ namespace {
 namespace fs = std::filesystem;
 using State = std::map<std::pair<Table, std::string>, std::string>;
 
-std::string key_of(std::uint64_t n) {
+std::string node_key_of(std::uint64_t n) {
   std::string key;
   append_big_endian(key, n);
   return key;
@@ -30,12 +30,13 @@ std::unique_ptr<StateStore> filled(const std::string& directory, std::uint64_t a
   auto store = open_lmdb_store(directory + "/state", {.map_bytes = 1 << 20}).value();
   core::Checkpoint checkpoint{.applied = Index(applied), .applied_term = Term(2)};
   for (std::uint64_t i = 1; i <= count; ++i) {
-    const auto bytes = std::string(i % 300, 'x') + key_of(applied);
-    checkpoint.records.put(Table::nodes, key_of(i), bytes);
-    checkpoint.digest += record_hash(Table::nodes, key_of(i), bytes);
-    const auto change = key_of(i) + std::string(4, '\0');
-    checkpoint.records.put(Table::changes, change, key_of(7) + "change");
-    checkpoint.records.put(Table::change_paths, core::change_path_key_of(change, key_of(7)), "");
+    const auto bytes = std::string(i % 300, 'x') + node_key_of(applied);
+    checkpoint.records.put(Table::nodes, node_key_of(i), bytes);
+    checkpoint.digest += record_hash(Table::nodes, node_key_of(i), bytes);
+    const auto change = node_key_of(i) + std::string(4, '\0');
+    checkpoint.records.put(Table::changes, change, node_key_of(7) + "change");
+    checkpoint.records.put(Table::change_paths, core::change_path_key_of(change, node_key_of(7)),
+                           "");
   }
   checkpoint.records.put(Table::meta, "big", std::string(700'000, 'b'));
   EXPECT_TRUE(store->commit(checkpoint));
@@ -120,7 +121,7 @@ TEST(Snapshot, a_source_is_of_one_moment_while_commits_make_the_store_grow) {
     got += source->read(20'000).value();
     core::Checkpoint more{.applied = Index(i), .applied_term = Term(2)};
     more.records.put(Table::meta, "big", std::string(400'000, static_cast<char>(i)));
-    more.records.put(Table::nodes, key_of(i), "changed");
+    more.records.put(Table::nodes, node_key_of(i), "changed");
     ASSERT_TRUE(store->commit(more));
   }
   EXPECT_EQ(got, want);

@@ -8,7 +8,7 @@
 namespace coord::election {
 namespace {
 
-class NoTrace : public TraceSink {
+class DeafSink : public TraceSink {
   void trace(const TraceEvent&) override {}
 };
 
@@ -39,7 +39,7 @@ struct One {
     }
     raft.persisted(ready.persist->number);
   }
-  NoTrace sink;
+  DeafSink sink;
   Raft raft;
   HardState hard_state;
   std::vector<SharedEntry> disk;
@@ -157,7 +157,7 @@ TEST(OneMember, ForgetsWhatTheCheckpointHolds) {
 }
 
 TEST(OneMember, RefusesMoreThanItMayHoldUncommitted) {
-  NoTrace sink;
+  DeafSink sink;
   Raft raft(Options{.id = MemberId(1), .uncommitted_bytes_max = 10}, One::fresh(), sink);
   raft.tick(0);
   for (auto ready = raft.take_ready(); !ready.empty(); ready = raft.take_ready()) {

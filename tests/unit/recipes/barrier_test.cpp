@@ -10,25 +10,25 @@ namespace {
 using barrier::Entered;
 using barrier::State;
 
-constexpr auto kKind = Kind::barrier;
+constexpr auto kBarrier = Kind::barrier;
 
 class BarrierBench : public Bench {
  public:
   Answer enter(SessionId session, std::uint32_t count) {
-    return run(kKind, encode(barrier::Enter{"b", count}), session);
+    return run(kBarrier, encode(barrier::Enter{"b", count}), session);
   }
   Answer leave(SessionId session, bool waits) {
-    return run(kKind, encode(barrier::Leave{"b", 0, waits}), session);
+    return run(kBarrier, encode(barrier::Leave{"b", 0, waits}), session);
   }
   static Entered entered(const Answer& answer) {
     Entered entered;
     EXPECT_TRUE(decode(answer.bytes, entered)) << answer.detail;
     return entered;
   }
-  Answer ask(const Answer& waiting) { return view(kKind, waiting.poll); }
+  Answer ask(const Answer& waiting) { return view(kBarrier, waiting.poll); }
   barrier::View show() {
     barrier::View view;
-    const auto answer = this->view(kKind, encode(barrier::Get{"b"}));
+    const auto answer = this->view(kBarrier, encode(barrier::Get{"b"}));
     if (answer.code == Code::ok) {
       EXPECT_TRUE(decode(answer.bytes, view));
     }
@@ -53,9 +53,9 @@ TEST(Barrier, ReleasesWhenAllHaveComeAndEndsWhenAllHaveLeft) {
 
   const auto leaving = bench.leave(a, true);
   ASSERT_TRUE(leaving.is_waiting);
-  EXPECT_TRUE(bench.run(kKind, leaving.poll, a).is_waiting);
+  EXPECT_TRUE(bench.run(kBarrier, leaving.poll, a).is_waiting);
   EXPECT_FALSE(bench.leave(b, true).is_waiting);
-  EXPECT_FALSE(bench.run(kKind, leaving.poll, a).is_waiting);
+  EXPECT_FALSE(bench.run(kBarrier, leaving.poll, a).is_waiting);
   EXPECT_FALSE(bench.tree.get("/.coord/barriers/b").has_value());  // Nothing is left behind.
   EXPECT_TRUE(bench.is_live(a));  // It was given, and is nobody's to close.
 }
@@ -73,7 +73,7 @@ TEST(Barrier, ASessionThatEndsLeaves) {
   const auto leaving = bench.leave(b, true);
   ASSERT_TRUE(leaving.is_waiting);
   bench.end(c);  // In the same entry its ticket goes, and so b's: all have left.
-  EXPECT_FALSE(bench.run(kKind, leaving.poll, b).is_waiting);
+  EXPECT_FALSE(bench.run(kBarrier, leaving.poll, b).is_waiting);
   EXPECT_TRUE(bench.show().participants.empty());
 }
 
@@ -105,12 +105,13 @@ TEST(Barrier, MisuseIsRefused) {
   const auto again = bench.enter(a, 2);
   EXPECT_EQ(BarrierBench::entered(again).self.ticket, ticket);
   EXPECT_TRUE(BarrierBench::entered(again).was_in);
-  EXPECT_EQ(bench.run(kKind, encode(barrier::Leave{"b", ticket, false}), b).code, Code::not_owner);
-  EXPECT_EQ(bench.run(kKind, encode(barrier::Leave{"b", 99, false}), b).code, Code::not_found);
+  EXPECT_EQ(bench.run(kBarrier, encode(barrier::Leave{"b", ticket, false}), b).code,
+            Code::not_owner);
+  EXPECT_EQ(bench.run(kBarrier, encode(barrier::Leave{"b", 99, false}), b).code, Code::not_found);
   EXPECT_EQ(bench.leave(b, false).code, Code::not_found);
-  EXPECT_EQ(bench.run(kKind, encode(barrier::GiveUp{"b", ticket}), b).code, Code::not_found);
+  EXPECT_EQ(bench.run(kBarrier, encode(barrier::GiveUp{"b", ticket}), b).code, Code::not_found);
   bench.identities = service_identities();
-  EXPECT_EQ(bench.run(kKind, encode(barrier::Leave{"b", ticket, false})).code, Code::ok);
+  EXPECT_EQ(bench.run(kBarrier, encode(barrier::Leave{"b", ticket, false})).code, Code::ok);
   // With nobody in, the count is anybody's to choose.
   EXPECT_EQ(bench.enter(b, 3).code, Code::ok);
 }
@@ -118,10 +119,10 @@ TEST(Barrier, MisuseIsRefused) {
 TEST(Barrier, WhoGivesUpIsToldAndTakesItsSessionAlong) {
   BarrierBench bench;
   SessionId own;
-  const auto waiting = bench.run_with_own(kKind, encode(barrier::Enter{"b", 2}), own);
+  const auto waiting = bench.run_with_own(kBarrier, encode(barrier::Enter{"b", 2}), own);
   ASSERT_TRUE(waiting.is_waiting);
   ASSERT_TRUE(bench.is_live(own));
-  const auto answer = bench.run(kKind, waiting.give_up, own);
+  const auto answer = bench.run(kBarrier, waiting.give_up, own);
   EXPECT_EQ(answer.code, Code::conflict);
   EXPECT_TRUE(answer.is_done);
   EXPECT_FALSE(bench.is_live(own));
@@ -133,7 +134,7 @@ TEST(Barrier, WhoIsReleasedInTheLastMomentIsNotTakenBack) {
   const auto a = bench.open();
   const auto waiting = bench.enter(a, 2);
   bench.enter(bench.open(), 2);
-  const auto answer = bench.run(kKind, waiting.give_up, a);
+  const auto answer = bench.run(kBarrier, waiting.give_up, a);
   EXPECT_EQ(answer.code, Code::ok);
   EXPECT_EQ(BarrierBench::entered(answer).self.state, State::released);
   EXPECT_EQ(bench.show().participants.size(), 2U);
@@ -142,12 +143,12 @@ TEST(Barrier, WhoIsReleasedInTheLastMomentIsNotTakenBack) {
 TEST(Barrier, TheWaitForTheOthersEndsToo) {
   BarrierBench bench;
   SessionId own;
-  bench.run_with_own(kKind, encode(barrier::Enter{"b", 2}), own);
+  bench.run_with_own(kBarrier, encode(barrier::Enter{"b", 2}), own);
   const auto b = bench.open();
   bench.enter(b, 2);
   const auto leaving = bench.leave(own, true);
   ASSERT_TRUE(leaving.is_waiting);
-  const auto answer = bench.run(kKind, leaving.give_up, own);
+  const auto answer = bench.run(kBarrier, leaving.give_up, own);
   EXPECT_EQ(answer.code, Code::conflict);
   EXPECT_FALSE(bench.is_live(own));
   EXPECT_EQ(bench.show().participants.size(), 1U);
@@ -163,12 +164,12 @@ TEST(Barrier, WhoWaitsToLeaveIsToldOnlyWhenAllHave) {
     bench.enter(b, 2);
     const auto leaving = bench.leave(a, true);
     ASSERT_TRUE(leaving.is_waiting);
-    const auto other = gives_up ? bench.run(kKind, leaving.give_up, a) : bench.leave(a, false);
+    const auto other = gives_up ? bench.run(kBarrier, leaving.give_up, a) : bench.leave(a, false);
     EXPECT_EQ(other.code, gives_up ? Code::conflict : Code::ok);
-    EXPECT_TRUE(bench.run(kKind, leaving.poll, a).is_waiting) << gives_up;
+    EXPECT_TRUE(bench.run(kBarrier, leaving.poll, a).is_waiting) << gives_up;
     EXPECT_TRUE(bench.enter(a, 2).is_waiting) << "the next round is open to it";
     EXPECT_FALSE(bench.leave(b, true).is_waiting);
-    const auto done = bench.run(kKind, leaving.poll, a);
+    const auto done = bench.run(kBarrier, leaving.poll, a);
     EXPECT_EQ(done.code, Code::ok);
     EXPECT_FALSE(done.is_waiting);
   }

@@ -9,7 +9,7 @@ namespace {
 
 using decision::Decided;
 
-constexpr auto kKind = Kind::decision;
+constexpr auto kDecision = Kind::decision;
 
 Decided decided_of(const Answer& answer) {
   Decided decided;
@@ -20,22 +20,23 @@ Decided decided_of(const Answer& answer) {
 
 TEST(Decision, AllWhoProposeLearnTheOneValue) {
   Bench bench;
-  EXPECT_EQ(bench.view(kKind, encode(decision::Get{"d"})).code, Code::not_found);
+  EXPECT_EQ(bench.view(kDecision, encode(decision::Get{"d"})).code, Code::not_found);
   const auto a = bench.open();
   const auto b = bench.open();
   const auto first =
-      decided_of(bench.run(kKind, encode(decision::Propose{"d", "one", "text/plain", ""}), a));
+      decided_of(bench.run(kDecision, encode(decision::Propose{"d", "one", "text/plain", ""}), a));
   EXPECT_TRUE(first.chosen_by_me);
-  const auto other = decided_of(bench.run(kKind, encode(decision::Propose{"d", "two", "", ""}), b));
+  const auto other =
+      decided_of(bench.run(kDecision, encode(decision::Propose{"d", "two", "", ""}), b));
   EXPECT_FALSE(other.chosen_by_me);
   EXPECT_EQ(other.value, "one");
   EXPECT_EQ(other.content_type, "text/plain");
   // Again by the one whose value it is, even with another value.
-  EXPECT_TRUE(
-      decided_of(bench.run(kKind, encode(decision::Propose{"d", "x", "", ""}), a)).chosen_by_me);
+  EXPECT_TRUE(decided_of(bench.run(kDecision, encode(decision::Propose{"d", "x", "", ""}), a))
+                  .chosen_by_me);
   EXPECT_FALSE(
-      decided_of(bench.run(kKind, encode(decision::Propose{"d", "one", "", ""}))).chosen_by_me);
-  const auto view = bench.view(kKind, encode(decision::Get{"d"}));
+      decided_of(bench.run(kDecision, encode(decision::Propose{"d", "one", "", ""}))).chosen_by_me);
+  const auto view = bench.view(kDecision, encode(decision::Get{"d"}));
   EXPECT_TRUE(view.is_final);
   EXPECT_EQ(decided_of(view).session, a);
   EXPECT_EQ(bench.value("/.coord/decisions/d"), "one");
@@ -43,28 +44,29 @@ TEST(Decision, AllWhoProposeLearnTheOneValue) {
 
 TEST(Decision, ARetryIsKnownByItsName) {
   Bench bench;
-  EXPECT_TRUE(
-      decided_of(bench.run(kKind, encode(decision::Propose{"d", "v", "", "host-1"}))).chosen_by_me);
-  EXPECT_TRUE(
-      decided_of(bench.run(kKind, encode(decision::Propose{"d", "v", "", "host-1"}))).chosen_by_me);
-  EXPECT_FALSE(
-      decided_of(bench.run(kKind, encode(decision::Propose{"d", "v", "", "host-2"}))).chosen_by_me);
+  EXPECT_TRUE(decided_of(bench.run(kDecision, encode(decision::Propose{"d", "v", "", "host-1"})))
+                  .chosen_by_me);
+  EXPECT_TRUE(decided_of(bench.run(kDecision, encode(decision::Propose{"d", "v", "", "host-1"})))
+                  .chosen_by_me);
+  EXPECT_FALSE(decided_of(bench.run(kDecision, encode(decision::Propose{"d", "v", "", "host-2"})))
+                   .chosen_by_me);
 }
 
 TEST(Decision, OnlyAnOperatorForgetsIt) {
   Bench bench;
-  bench.run(kKind, encode(decision::Propose{"d", "v", "", ""}));
-  EXPECT_EQ(bench.run(kKind, encode(decision::Remove{"d"})).code, Code::forbidden);
+  bench.run(kDecision, encode(decision::Propose{"d", "v", "", ""}));
+  EXPECT_EQ(bench.run(kDecision, encode(decision::Remove{"d"})).code, Code::forbidden);
   bench.identities = service_identities();
-  EXPECT_EQ(bench.run(kKind, encode(decision::Remove{"d"})).code, Code::ok);
-  EXPECT_EQ(bench.run(kKind, encode(decision::Remove{"d"})).code, Code::not_found);
+  EXPECT_EQ(bench.run(kDecision, encode(decision::Remove{"d"})).code, Code::ok);
+  EXPECT_EQ(bench.run(kDecision, encode(decision::Remove{"d"})).code, Code::not_found);
 }
 
 TEST(Decision, AValueThatIsTooLargeDecidesNothing) {
   Bench bench;
   const std::string large((1 << 20) + 1, 'x');
-  EXPECT_EQ(bench.run(kKind, encode(decision::Propose{"d", large, "", ""})).code, Code::too_large);
-  EXPECT_EQ(decided_of(bench.run(kKind, encode(decision::Propose{"d", "", "", ""}))).value, "");
+  EXPECT_EQ(bench.run(kDecision, encode(decision::Propose{"d", large, "", ""})).code,
+            Code::too_large);
+  EXPECT_EQ(decided_of(bench.run(kDecision, encode(decision::Propose{"d", "", "", ""}))).value, "");
 }
 
 TEST(Decision, MalformedBytesAreNoStep) {
@@ -86,8 +88,8 @@ TEST(Decision, IsTheFirstProposal) {
         rc::gen::container<std::string>(rc::gen::inRange<char>('a', 'e'))));
     int mine = 0;
     for (const auto& value : values) {
-      const auto decided =
-          decided_of(bench.run(kKind, encode(decision::Propose{"d", value, "", ""}), bench.open()));
+      const auto decided = decided_of(
+          bench.run(kDecision, encode(decision::Propose{"d", value, "", ""}), bench.open()));
       RC_ASSERT(decided.value == values.front());
       mine += decided.chosen_by_me ? 1 : 0;
     }

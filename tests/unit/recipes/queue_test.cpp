@@ -13,36 +13,36 @@ namespace {
 using queue::Counts;
 using queue::Taken;
 
-constexpr auto kKind = Kind::queue;
+constexpr auto kQueue = Kind::queue;
 
 class QueueBench : public Bench {
  public:
   std::uint64_t put(std::string_view value) {
     queue::PutDone done;
-    const auto answer = run(kKind, encode(queue::Put{"q", std::string(value), ""}));
+    const auto answer = run(kQueue, encode(queue::Put{"q", std::string(value), ""}));
     EXPECT_EQ(answer.code, Code::ok) << answer.detail;
     EXPECT_TRUE(decode(answer.bytes, done));
     return done.item;
   }
   Taken take(std::int64_t lease_ms = 1'000) {
-    return taken_of(run(kKind, encode(queue::Take{"q", lease_ms, false})));
+    return taken_of(run(kQueue, encode(queue::Take{"q", lease_ms, false})));
   }
   // Stands in line under a session of its own.
   Answer wait(SessionId& session, std::int64_t lease_ms = 1'000) {
-    return run_with_own(kKind, encode(queue::Take{"q", lease_ms, true}), session);
+    return run_with_own(kQueue, encode(queue::Take{"q", lease_ms, true}), session);
   }
   Taken claim(const Answer& waiting, SessionId session) {
-    return taken_of(run(kKind, waiting.poll, session));
+    return taken_of(run(kQueue, waiting.poll, session));
   }
   Code acknowledge(std::uint64_t item, std::uint64_t lease) {
-    return run(kKind, encode(queue::Acknowledge{"q", item, lease})).code;
+    return run(kQueue, encode(queue::Acknowledge{"q", item, lease})).code;
   }
   Code renew(std::uint64_t item, std::uint64_t lease, std::int64_t for_ms) {
-    return run(kKind, encode(queue::Renew{"q", item, lease, for_ms})).code;
+    return run(kQueue, encode(queue::Renew{"q", item, lease, for_ms})).code;
   }
   Counts counts() {
     Counts counts;
-    EXPECT_TRUE(decode(view(kKind, encode(queue::Get{"q"})).bytes, counts));
+    EXPECT_TRUE(decode(view(kQueue, encode(queue::Get{"q"})).bytes, counts));
     return counts;
   }
   static Taken taken_of(const Answer& answer) {
@@ -137,7 +137,7 @@ TEST(Queue, ALeaseIsRenewedAndGivenBack) {
 
 TEST(Queue, WhatIsDeliveredTooOftenIsDead) {
   QueueBench bench;
-  bench.run(kKind, encode(queue::Configure{"q", 2}));
+  bench.run(kQueue, encode(queue::Configure{"q", 2}));
   const auto item = bench.put("poison");
   bench.take(1'000);
   bench.pass(1'000);
@@ -170,7 +170,7 @@ TEST(Queue, WaitingTakersAreServedFirstComeFirstServed) {
   const auto item = bench.put("a");
   // The entry that put it gave it to the first in line, and touched nobody else.
   for (const auto& change : bench.changes) EXPECT_NE(change.path, two.watch);
-  EXPECT_TRUE(bench.run(kKind, two.poll, second).is_waiting);
+  EXPECT_TRUE(bench.run(kQueue, two.poll, second).is_waiting);
   const auto taken = bench.claim(one, first);
   EXPECT_EQ(taken.item, item);
   EXPECT_EQ(taken.deliveries, 1U);
@@ -198,7 +198,7 @@ TEST(Queue, WhoGivesUpLeavesTheLine) {
   QueueBench bench;
   SessionId first;
   const auto one = bench.wait(first);
-  EXPECT_EQ(QueueBench::taken_of(bench.run(kKind, one.give_up, first)).item, 0U);
+  EXPECT_EQ(QueueBench::taken_of(bench.run(kQueue, one.give_up, first)).item, 0U);
   EXPECT_FALSE(bench.is_live(first));
   EXPECT_EQ(bench.put("a") != 0, true);
   EXPECT_EQ(bench.counts().ready, 1U);
@@ -208,7 +208,7 @@ TEST(Queue, WhoGivesUpLeavesTheLine) {
   SessionId second;
   const auto two = bench.wait(second);
   bench.put("b");
-  EXPECT_EQ(QueueBench::taken_of(bench.run(kKind, two.give_up, second)).item, 0U);
+  EXPECT_EQ(QueueBench::taken_of(bench.run(kQueue, two.give_up, second)).item, 0U);
   EXPECT_EQ(bench.take().value, "b");
   bench.check();
 }
@@ -229,11 +229,11 @@ TEST(Queue, WhoDoesNotClaimDoesNotHoldUpTheOthers) {
 TEST(Queue, AGivenSessionOutlivesItsWait) {
   QueueBench bench;
   const auto session = bench.open();
-  const auto waiting = bench.run(kKind, encode(queue::Take{"q", 1'000, true}), session);
+  const auto waiting = bench.run(kQueue, encode(queue::Take{"q", 1'000, true}), session);
   bench.put("a");
   EXPECT_NE(bench.claim(waiting, session).item, 0U);
   EXPECT_TRUE(bench.is_live(session));
-  EXPECT_EQ(bench.run(kKind, encode(queue::Take{"q", 1'000, true})).code, Code::session_required);
+  EXPECT_EQ(bench.run(kQueue, encode(queue::Take{"q", 1'000, true})).code, Code::session_required);
 }
 
 TEST(Queue, AnotherSessionsTicketIsNotClaimed) {
@@ -242,7 +242,7 @@ TEST(Queue, AnotherSessionsTicketIsNotClaimed) {
   const auto one = bench.wait(first);
   const auto other = bench.open();
   bench.put("a");
-  const auto answer = bench.run(kKind, encode(queue::Claim{"q", 1, false}), other);
+  const auto answer = bench.run(kQueue, encode(queue::Claim{"q", 1, false}), other);
   EXPECT_EQ(QueueBench::taken_of(answer).item, 0U);
   EXPECT_NE(bench.claim(one, first).item, 0U);
 }
@@ -251,18 +251,18 @@ TEST(Queue, IsBounded) {
   QueueBench bench;
   const std::string large(1 << 20, 'x');
   for (std::int64_t bytes = 0; bytes < queue::kBytesMax; bytes += 1 << 20) bench.put(large);
-  EXPECT_EQ(bench.run(kKind, encode(queue::Put{"q", "x", ""})).code, Code::quota);
-  EXPECT_EQ(bench.run(kKind, encode(queue::Put{"q", "", ""})).code, Code::ok);
-  EXPECT_EQ(bench.run(kKind, encode(queue::Put{"r", large + "x", ""})).code, Code::too_large);
-  EXPECT_EQ(bench.run(kKind, encode(queue::Remove{"q", false})).code, Code::not_empty);
-  EXPECT_EQ(bench.run(kKind, encode(queue::Remove{"q", true})).code, Code::ok);
-  EXPECT_EQ(bench.run(kKind, encode(queue::Remove{"q", true})).code, Code::not_found);
+  EXPECT_EQ(bench.run(kQueue, encode(queue::Put{"q", "x", ""})).code, Code::quota);
+  EXPECT_EQ(bench.run(kQueue, encode(queue::Put{"q", "", ""})).code, Code::ok);
+  EXPECT_EQ(bench.run(kQueue, encode(queue::Put{"r", large + "x", ""})).code, Code::too_large);
+  EXPECT_EQ(bench.run(kQueue, encode(queue::Remove{"q", false})).code, Code::not_empty);
+  EXPECT_EQ(bench.run(kQueue, encode(queue::Remove{"q", true})).code, Code::ok);
+  EXPECT_EQ(bench.run(kQueue, encode(queue::Remove{"q", true})).code, Code::not_found);
   EXPECT_TRUE(bench.names("/.coord/queues").empty());
 }
 
 TEST(Queue, ListsItsItemsWithTheirState) {
   QueueBench bench;
-  bench.run(kKind, encode(queue::Configure{"q", 1}));
+  bench.run(kQueue, encode(queue::Configure{"q", 1}));
   bench.put("dead");
   bench.take(1'000);
   bench.pass(1'000);
@@ -270,7 +270,7 @@ TEST(Queue, ListsItsItemsWithTheirState) {
   bench.take(7'000);
   bench.put("ready");
   ListResult list;
-  ASSERT_TRUE(decode(bench.view(kKind, encode(queue::Items{"q", {"", 10}, true})).bytes, list));
+  ASSERT_TRUE(decode(bench.view(kQueue, encode(queue::Items{"q", {"", 10}, true})).bytes, list));
   ASSERT_EQ(list.entries.size(), 3U);
   std::vector<queue::Item> items(3);
   for (std::size_t i = 0; i < 3; ++i) ASSERT_TRUE(queue::decode(list.entries[i].bytes, items[i]));
@@ -338,7 +338,7 @@ TEST(Queue, HoldsUnderAnySequence) {
           bench.end(session);
           waiting.erase(session);
         } else {
-          const auto answer = bench.run(kKind, dice < 67 ? ticket.poll : ticket.give_up, session);
+          const auto answer = bench.run(kQueue, dice < 67 ? ticket.poll : ticket.give_up, session);
           if (!answer.is_waiting) {
             waiting.erase(session);
             got(QueueBench::taken_of(answer), 500);

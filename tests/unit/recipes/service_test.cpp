@@ -7,7 +7,7 @@
 namespace coord::recipes::service {
 namespace {
 
-constexpr auto kKind = Kind::service;
+constexpr auto kService = Kind::service;
 
 Instance record(std::int64_t ttl_ms = 0, std::uint32_t port = 80) {
   Instance one;
@@ -29,11 +29,11 @@ class ServiceTest : public ::testing::Test {
   Answer put(const Instance& instance, SessionId session, bool takes_over = false,
              const std::string& id = "i1") {
     const auto bytes = encode(Register{"web", id, instance, takes_over});
-    if (session) return bench.run(kKind, bytes, session);
-    return bench.run_with_own(kKind, bytes, opened);
+    if (session) return bench.run(kService, bytes, session);
+    return bench.run_with_own(kService, bytes, opened);
   }
   Instances list(const Filter& filter = {}) {
-    const auto answer = bench.view(kKind, encode(List{"web", filter, true}));
+    const auto answer = bench.view(kService, encode(List{"web", filter, true}));
     EXPECT_EQ(answer.code, Code::ok);
     Instances found;
     EXPECT_TRUE(decode(answer.bytes, found));
@@ -124,16 +124,16 @@ TEST_F(ServiceTest, ATakeoverEndsTheSessionThatATtlBrought) {
 TEST_F(ServiceTest, DeregisteringEndsWhatTheTtlBrought) {
   put(record(10'000), {});
   const auto own = opened;
-  EXPECT_EQ(bench.run(kKind, encode(Deregister{"web", "i1"})).code, Code::ok);
+  EXPECT_EQ(bench.run(kService, encode(Deregister{"web", "i1"})).code, Code::ok);
   EXPECT_FALSE(bench.is_live(own));
-  EXPECT_EQ(bench.run(kKind, encode(Deregister{"web", "i1"})).code, Code::not_found);
+  EXPECT_EQ(bench.run(kService, encode(Deregister{"web", "i1"})).code, Code::not_found);
 }
 
 TEST_F(ServiceTest, ASessionsInstanceIsNotAnothersToDeregister) {
   const auto mine = bench.open();
   put(record(), mine);
-  EXPECT_EQ(bench.run(kKind, encode(Deregister{"web", "i1"})).code, Code::instance_held);
-  EXPECT_EQ(bench.run(kKind, encode(Deregister{"web", "i1", true})).code, Code::ok);
+  EXPECT_EQ(bench.run(kService, encode(Deregister{"web", "i1"})).code, Code::instance_held);
+  EXPECT_EQ(bench.run(kService, encode(Deregister{"web", "i1", true})).code, Code::ok);
   EXPECT_TRUE(bench.is_live(mine));
 }
 
@@ -172,7 +172,7 @@ TEST_F(ServiceTest, OnlyAChangeOfHealthIsWritten) {
   put(checked(), {});
   const auto check = checked().checks[0];
   const auto say = [&](std::optional<std::string> why) {
-    return bench.run(kKind, encode(Report{"web", "i1", check, std::move(why)})).code;
+    return bench.run(kService, encode(Report{"web", "i1", check, std::move(why)})).code;
   };
   EXPECT_EQ(say(std::nullopt), Code::ok);
   EXPECT_TRUE(bench.changes.empty());
@@ -187,17 +187,17 @@ TEST_F(ServiceTest, OnlyAChangeOfHealthIsWritten) {
   EXPECT_TRUE(is_healthy(list().instances[0].record));
   auto other = check;
   other.target = "10.0.0.1:81";
-  EXPECT_EQ(bench.run(kKind, encode(Report{"web", "i1", other, "x"})).code, Code::not_found);
+  EXPECT_EQ(bench.run(kService, encode(Report{"web", "i1", other, "x"})).code, Code::not_found);
 }
 
 TEST_F(ServiceTest, MaintenanceIsNotHealthyAndLastsOverAChange) {
-  EXPECT_EQ(bench.run(kKind, encode(Maintain{"web", "i1", "disk"})).code, Code::not_found);
+  EXPECT_EQ(bench.run(kService, encode(Maintain{"web", "i1", "disk"})).code, Code::not_found);
   put(record(10'000), {});
-  EXPECT_EQ(bench.run(kKind, encode(Maintain{"web", "i1", "disk"})).code, Code::ok);
+  EXPECT_EQ(bench.run(kService, encode(Maintain{"web", "i1", "disk"})).code, Code::ok);
   put(record(10'000, 81), {});
   EXPECT_EQ(list().instances[0].record.maintenance, "disk");
   EXPECT_TRUE(list({true, {}, {}}).instances.empty());
-  EXPECT_EQ(bench.run(kKind, encode(Maintain{"web", "i1", {}})).code, Code::ok);
+  EXPECT_EQ(bench.run(kService, encode(Maintain{"web", "i1", {}})).code, Code::ok);
   EXPECT_EQ(list({true, {}, {}}).instances.size(), 1U);
 }
 
@@ -218,16 +218,16 @@ TEST_F(ServiceTest, AFilteredListHasAnotherEtagWhenSomethingLeavesIt) {
   put(record(10'000), {}, false, "a");
   put(record(10'000), {}, false, "b");
   const auto etag = [&] {
-    return bench.view(kKind, encode(List{"web", {true, {}, {}}, false})).etag;
+    return bench.view(kService, encode(List{"web", {true, {}, {}}, false})).etag;
   };
   const auto before = etag();
-  bench.run(kKind, encode(Maintain{"web", "a", ""}));
+  bench.run(kService, encode(Maintain{"web", "a", ""}));
   EXPECT_NE(etag(), before);
   EXPECT_EQ(etag(), etag());
 }
 
 TEST_F(ServiceTest, AServiceWithoutInstancesIsForgottenAfterAWhile) {
-  const auto ask = [&] { return bench.view(kKind, encode(List{"web", {}, false})).code; };
+  const auto ask = [&] { return bench.view(kService, encode(List{"web", {}, false})).code; };
   EXPECT_EQ(ask(), Code::not_found);
   put(record(10'000), {});
   bench.end(opened);
@@ -245,15 +245,15 @@ TEST_F(ServiceTest, AServiceWithoutInstancesIsForgottenAfterAWhile) {
 
 TEST_F(ServiceTest, ServicesAreListedInPagesWithTheirCounts) {
   for (const auto* name : {"a", "b", "c"}) {
-    bench.run_with_own(kKind, encode(Register{name, "i", record(10'000)}), opened);
+    bench.run_with_own(kService, encode(Register{name, "i", record(10'000)}), opened);
   }
-  bench.run(kKind, encode(Maintain{"b", "i", ""}));
+  bench.run(kService, encode(Maintain{"b", "i", ""}));
   bench.end(opened);  // Of c.
   Services found;
-  ASSERT_TRUE(decode(bench.view(kKind, encode(ListServices{{}, "", 1})).bytes, found));
+  ASSERT_TRUE(decode(bench.view(kService, encode(ListServices{{}, "", 1})).bytes, found));
   ASSERT_EQ(found.services.size(), 1U);
   EXPECT_FALSE(found.is_last);
-  ASSERT_TRUE(decode(bench.view(kKind, encode(ListServices{{}, "a", 10})).bytes, found));
+  ASSERT_TRUE(decode(bench.view(kService, encode(ListServices{{}, "a", 10})).bytes, found));
   ASSERT_EQ(found.services.size(), 1U);
   EXPECT_EQ(found.services[0].service, "b");
   EXPECT_EQ(found.services[0].instances, 1U);
@@ -265,10 +265,10 @@ TEST_F(ServiceTest, AVolunteerChecksAsLongAsItsSessionLives) {
   put(checked(), {});
   EXPECT_TRUE(list().checkers.empty());
   SessionId first;
-  bench.run_with_own(kKind, encode(Volunteer{MemberId(2)}), first);
+  bench.run_with_own(kService, encode(Volunteer{MemberId(2)}), first);
   EXPECT_EQ(list().checkers, std::vector{MemberId(2)});
   SessionId second;  // After a restart of the same member.
-  bench.run_with_own(kKind, encode(Volunteer{MemberId(2)}), second);
+  bench.run_with_own(kService, encode(Volunteer{MemberId(2)}), second);
   EXPECT_FALSE(bench.is_live(first));
   EXPECT_EQ(list().checkers, std::vector{MemberId(2)});
   bench.end(second);

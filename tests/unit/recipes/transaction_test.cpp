@@ -12,17 +12,18 @@ using transaction::Ballot;
 using transaction::State;
 using transaction::View;
 
-constexpr auto kKind = Kind::transaction;
+constexpr auto kTransaction = Kind::transaction;
 
 class TransactionBench : public Bench {
  public:
   std::uint64_t begin(std::vector<std::string> participants, std::int64_t timeout_ms = 1'000) {
-    return shown(run(kKind, encode(transaction::Begin{std::move(participants), timeout_ms}))).id;
+    return shown(run(kTransaction, encode(transaction::Begin{std::move(participants), timeout_ms})))
+        .id;
   }
   Answer vote(std::uint64_t id, const std::string& who, bool is_yes) {
-    return run(kKind, encode(transaction::Vote{id, who, is_yes}));
+    return run(kTransaction, encode(transaction::Vote{id, who, is_yes}));
   }
-  Answer get(std::uint64_t id) { return view(kKind, encode(transaction::Get{id})); }
+  Answer get(std::uint64_t id) { return view(kTransaction, encode(transaction::Get{id})); }
   State state(std::uint64_t id) { return shown(get(id)).state; }
   static View shown(const Answer& answer) {
     View view;
@@ -117,14 +118,14 @@ TEST(Transaction, AVoteAfterTheTimeComesTooLateEvenBeforeItIsFoundDue) {
 TEST(Transaction, IsCalledOffUnlessItIsCommitted) {
   TransactionBench bench;
   const auto one = bench.begin({"a"});
-  EXPECT_EQ(bench.run(kKind, encode(transaction::Abort{one})).code, Code::ok);
+  EXPECT_EQ(bench.run(kTransaction, encode(transaction::Abort{one})).code, Code::ok);
   EXPECT_EQ(bench.state(one), State::aborted);
-  EXPECT_EQ(bench.run(kKind, encode(transaction::Abort{one})).code, Code::ok);
+  EXPECT_EQ(bench.run(kTransaction, encode(transaction::Abort{one})).code, Code::ok);
   const auto two = bench.begin({"a"});
   bench.vote(two, "a", true);
-  EXPECT_EQ(bench.run(kKind, encode(transaction::Abort{two})).code, Code::conflict);
+  EXPECT_EQ(bench.run(kTransaction, encode(transaction::Abort{two})).code, Code::conflict);
   EXPECT_EQ(bench.state(two), State::committed);
-  EXPECT_EQ(bench.run(kKind, encode(transaction::Abort{999})).code, Code::not_found);
+  EXPECT_EQ(bench.run(kTransaction, encode(transaction::Abort{999})).code, Code::not_found);
 }
 
 TEST(Transaction, IsTrimmedAfterItsTime) {

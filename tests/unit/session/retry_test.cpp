@@ -11,7 +11,7 @@
 namespace coord::session {
 namespace {
 
-constexpr std::size_t kAll = 1'000'000;
+constexpr std::size_t kEvery = 1'000'000;
 
 RetryEntry make_entry(std::uint64_t zxid, std::int64_t service_ms = 0) {
   return {Zxid(zxid), service_ms, zxid * 31, "outcome-" + std::to_string(zxid)};
@@ -21,8 +21,8 @@ bool is_equal(const RetryEntry& a, const RetryEntry& b) {
          a.outcome == b.outcome;
 }
 
-using Stored = std::map<std::string, std::string>;
-void apply_to(Stored& stored, const DirtyMap& dirty) {
+using StoredWindow = std::map<std::string, std::string>;
+void apply_window_to(StoredWindow& stored, const DirtyMap& dirty) {
   for (const auto& [key, bytes] : dirty.records()) {
     EXPECT_EQ(key.table, Table::retry);
     if (bytes) {
@@ -32,12 +32,12 @@ void apply_to(Stored& stored, const DirtyMap& dirty) {
     }
   }
 }
-std::uint64_t digest_of(const Stored& stored) {
+std::uint64_t window_digest_of(const StoredWindow& stored) {
   std::uint64_t sum = 0;
   for (const auto& [key, bytes] : stored) sum += record_hash(Table::retry, key, bytes);
   return sum;
 }
-RetryWindow loaded_from(const Stored& stored, RetryLimits limits) {
+RetryWindow loaded_from(const StoredWindow& stored, RetryLimits limits) {
   RetryWindow window(limits);
   for (const auto& [key, bytes] : stored) EXPECT_EQ(window.load(key, bytes), "");
   return window;
@@ -63,8 +63,8 @@ TEST(RetryWindow, SeveralEntriesOfOneZxidKeepTheirOrder) {
   window.insert("s", "b", make_entry(7), dirty);
   window.insert("s", "c", make_entry(8), dirty);
   EXPECT_EQ(dirty.size(), 3U);
-  Stored stored;
-  apply_to(stored, dirty);
+  StoredWindow stored;
+  apply_window_to(stored, dirty);
   auto loaded = loaded_from(stored, RetryLimits{});
   loaded.check_invariants();
   EXPECT_EQ(loaded.size(), 3U);
@@ -97,7 +97,7 @@ TEST(RetryWindow, LetsGoByTheRule) {
     for (std::uint64_t n = 1; n <= held; ++n) {
       window.insert("s", std::to_string(n), make_entry(n, static_cast<std::int64_t>(n)), dirty);
     }
-    window.trim(service_ms, kAll, dirty);
+    window.trim(service_ms, kEvery, dirty);
     EXPECT_EQ(window.size(), want) << name;
     // The oldest left, the youngest are there.
     for (std::uint64_t n = 1; n <= held; ++n) {
@@ -125,8 +125,8 @@ TEST(RetryWindow, AMalformedRecordIsNamed) {
   RetryWindow window(RetryLimits{});
   DirtyMap dirty;
   window.insert("scope", "key", make_entry(7), dirty);
-  Stored stored;
-  apply_to(stored, dirty);
+  StoredWindow stored;
+  apply_window_to(stored, dirty);
   const auto& [key, bytes] = *stored.begin();
   ASSERT_EQ(key.size(), 12U);
   for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
@@ -151,7 +151,7 @@ TEST(RetryWindow, RandomStepsAgreeWithAModel) {
     limits.entries_kept = static_cast<std::size_t>(prng.below(20));
     limits.entries_max = limits.entries_kept + static_cast<std::size_t>(prng.below(40));
     RetryWindow window(limits);
-    Stored stored;
+    StoredWindow stored;
     std::deque<std::pair<std::string, RetryEntry>> model;
     std::int64_t service_ms = 0;
     for (std::uint64_t zxid = 1; zxid <= 600; ++zxid) {
@@ -162,15 +162,15 @@ TEST(RetryWindow, RandomStepsAgreeWithAModel) {
         window.insert("s", key, make_entry(zxid, service_ms), dirty);
         model.emplace_back(key, make_entry(zxid, service_ms));
       }
-      window.trim(service_ms, kAll, dirty);
+      window.trim(service_ms, kEvery, dirty);
       while (model.size() > limits.entries_max ||
              (model.size() > limits.entries_kept &&
               service_ms - model.front().second.service_ms > limits.age_ms)) {
         model.pop_front();
       }
-      apply_to(stored, dirty);
+      apply_window_to(stored, dirty);
       ASSERT_EQ(window.size(), model.size());
-      ASSERT_EQ(window.digest(), digest_of(stored));
+      ASSERT_EQ(window.digest(), window_digest_of(stored));
       for (const auto& [held, entry] : model) {
         ASSERT_NE(window.find("s", held), nullptr);
         ASSERT_TRUE(is_equal(*window.find("s", held), entry));
@@ -179,8 +179,8 @@ TEST(RetryWindow, RandomStepsAgreeWithAModel) {
       window.check_invariants();
       DirtyMap all;
       window.put_all(all);
-      Stored again;
-      apply_to(again, all);
+      StoredWindow again;
+      apply_window_to(again, all);
       ASSERT_EQ(again, stored);
       window = loaded_from(stored, limits);
     }

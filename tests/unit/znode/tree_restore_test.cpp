@@ -6,7 +6,7 @@
 namespace coord::znode {
 namespace {
 
-const Identities kOperator = {{"super", ""}};
+const Identities kRestorer = {{"super", ""}};
 
 class Importing : public ::testing::Test {
  protected:
@@ -33,7 +33,7 @@ class Importing : public ::testing::Test {
   Outcome create(const std::string& path, bool is_sequential = false) {
     CreateOptions options;
     options.is_sequential = is_sequential;
-    return run([&](Tree& t) { return t.create(path, Blob(""), options, kOperator); });
+    return run([&](Tree& t) { return t.create(path, Blob(""), options, kRestorer); });
   }
   static Restored restored(std::uint64_t created = 0) {
     Restored as;
@@ -116,7 +116,7 @@ TEST_F(Importing, a_rollback_brings_back_a_kind_that_said_nothing_in_between) {
   run(
       [](Tree& t) {
         static_cast<void>(t.restore("/a", Blob("v"), restored()));
-        return t.create("/a/b", Blob(), {}, kOperator);
+        return t.create("/a/b", Blob(), {}, kRestorer);
       },
       true, false);
   EXPECT_EQ(tree_.get("/a")->stat, before);
@@ -148,16 +148,16 @@ TEST_F(Importing, a_closed_subtree_is_written_by_imports_alone) {
     EXPECT_EQ(run(mutation).code, Code::forbidden);
     EXPECT_NE(run(mutation, true).code, Code::forbidden);
   };
-  forbidden([](Tree& t) { return t.create("/a/c", Blob(), {}, kOperator); });
-  forbidden([](Tree& t) { return t.set("/a", Blob(), "", {}, kOperator); });
-  forbidden([](Tree& t) { return t.set_acl("/a/b", open_acl(), {}, kOperator); });
-  forbidden([](Tree& t) { return t.set_quota("/a", Quota{1, 1}, kOperator); });
-  forbidden([](Tree& t) { return t.erase("/a/b", {}, kOperator); });
-  forbidden([](Tree& t) { return t.erase_tree("/a", {}, kOperator); });
+  forbidden([](Tree& t) { return t.create("/a/c", Blob(), {}, kRestorer); });
+  forbidden([](Tree& t) { return t.set("/a", Blob(), "", {}, kRestorer); });
+  forbidden([](Tree& t) { return t.set_acl("/a/b", open_acl(), {}, kRestorer); });
+  forbidden([](Tree& t) { return t.set_quota("/a", Quota{1, 1}, kRestorer); });
+  forbidden([](Tree& t) { return t.erase("/a/b", {}, kRestorer); });
+  forbidden([](Tree& t) { return t.erase_tree("/a", {}, kRestorer); });
   EXPECT_EQ(create("/ab/c").code, Code::ok);
   create("/a");
   tree_.set_closed({"/ab/c"});
-  EXPECT_EQ(run([](Tree& t) { return t.erase_tree("/ab", {}, kOperator); }).code, Code::forbidden);
+  EXPECT_EQ(run([](Tree& t) { return t.erase_tree("/ab", {}, kRestorer); }).code, Code::forbidden);
   tree_.set_closed({"/"});
   EXPECT_EQ(create("/new").code, Code::forbidden);
   tree_.set_closed({});

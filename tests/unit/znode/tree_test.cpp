@@ -10,7 +10,7 @@ namespace coord::znode {
 namespace {
 
 const Identities kNobody;
-const Identities kAnn = {{"digest", "ann:hash"}};
+const Identities kAnnAnywhere = {{"digest", "ann:hash"}};
 const Identities kOperator = {{"super", ""}};
 const Acl kAnnOnly = {{all, "digest", "ann:hash"}};
 
@@ -181,7 +181,7 @@ TEST(Tree, the_suffix_of_a_sequential_node_counts_all_children_ever_created) {
 TEST(Tree, missing_parents_are_made_with_the_acl_of_the_parent_that_is_there) {
   World w;
   w.create("/a", {.acl = kAnnOnly});
-  EXPECT_EQ(w.create("/a/b/c/d", {.with_parents = true}, Blob("v"), kAnn).code, Code::ok);
+  EXPECT_EQ(w.create("/a/b/c/d", {.with_parents = true}, Blob("v"), kAnnAnywhere).code, Code::ok);
   ASSERT_EQ(w.changes.size(), 3U);
   EXPECT_EQ(w.changes[0].path, "/a/b");
   EXPECT_EQ(w.changes[2].path, "/a/b/c/d");
@@ -465,8 +465,8 @@ TEST(Tree, a_walk_is_bounded_in_depth_and_goes_on_after_any_path) {
 TEST(Tree, loading_refuses_records_that_do_not_fit_together) {
   World w;
   w.create("/a", {.acl = kAnnOnly});
-  w.create("/a/b", {}, Blob("v"), kAnn);
-  w.set_quota("/a", Quota{9, {}}, kAnn);
+  w.create("/a/b", {}, Blob("v"), kAnnAnywhere);
+  w.set_quota("/a", Quota{9, {}}, kAnnAnywhere);
   std::map<std::pair<Table, std::string>, std::string> records;
   DirtyMap everything;
   w.tree.put_all(everything);
