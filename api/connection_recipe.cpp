@@ -10,7 +10,7 @@ namespace {
 
 using Phase = Exchange::Phase;
 
-constexpr std::int64_t kBeatsPerTtl = 4;
+constexpr std::int64_t kRenewalsPerTtl = 4;
 
 std::string_view poll_name(const Plan& plan) { return plan.route->recipe->event; }
 
@@ -101,7 +101,7 @@ void Connection::wait_for_turn(Exchange& exchange, core::Reply reply) {
   waiting.opened = result.opened;
   if (result.opened) waiting.session = {result.opened->id, result.opened->secret};
   if (waiting.session && result.session_ttl_ms > 0) {
-    waiting.beat_ms = std::max<std::int64_t>(1, result.session_ttl_ms / kBeatsPerTtl);
+    waiting.beat_ms = std::max<std::int64_t>(1, result.session_ttl_ms / kRenewalsPerTtl);
     waiting.next_beat_ms = edge_.now_ms() + waiting.beat_ms;
   }
   waiting.answer = std::move(result.answer);

@@ -7,7 +7,7 @@
 namespace coord::election {
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
+constexpr std::uint8_t kMembershipVersion = 1;
 
 bool holds(const std::vector<MemberId>& list, MemberId id) noexcept {
   return std::binary_search(list.begin(), list.end(), id);
@@ -74,7 +74,7 @@ std::vector<MemberId> Membership::everybody() const {
 std::string encode(const Membership& membership) {
   std::string bytes;
   Writer out(bytes);
-  out.u8(kVersion);
+  out.u8(kMembershipVersion);
   write(out, membership.voters);
   write(out, membership.outgoing);
   write(out, membership.observers);
@@ -84,7 +84,7 @@ std::string encode(const Membership& membership) {
 
 bool decode(std::string_view bytes, Membership& membership) {
   Reader in(bytes);
-  if (in.u8() != kVersion) return false;
+  if (in.u8() != kMembershipVersion) return false;
   membership.voters = read(in);
   membership.outgoing = read(in);
   membership.observers = read(in);

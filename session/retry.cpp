@@ -13,7 +13,7 @@
 namespace coord::session {
 namespace {
 
-constexpr std::uint8_t kFormat = 1;
+constexpr std::uint8_t kRetryFormat = 1;
 constexpr std::size_t kKeyBytes = 12;
 
 // Entries come at the back and leave at the front: a queue, and a set of places in it.
@@ -44,7 +44,7 @@ std::string encode(const Slot& slot) {
   std::string bytes;
   bytes.reserve(slot.text.size() + slot.entry.outcome.size() + 32);
   Writer out(bytes);
-  out.u8(kFormat);
+  out.u8(kRetryFormat);
   out.bytes(slot.scope());
   out.bytes(slot.key());
   out.u64(slot.entry.request_hash);
@@ -190,7 +190,7 @@ std::string RetryWindow::load(std::string_view key, std::string_view bytes) {
   entry.request_hash = in.u64();
   entry.service_ms = in.svarint();
   entry.outcome = in.bytes();
-  if (!in.done() || format != kFormat) {
+  if (!in.done() || format != kRetryFormat) {
     return fmt::format("the record of the retry window at {} is malformed", zxid);
   }
   if (!impl_->queue.slots.empty()) {

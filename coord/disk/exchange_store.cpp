@@ -24,9 +24,9 @@
 namespace coord::disk {
 namespace {
 
-constexpr std::uint64_t kMapUnit = 1U << 20;
+constexpr std::uint64_t kStagingMapUnit = 1U << 20;
 // What one transaction of a store that is being filled holds.
-constexpr std::size_t kPieceBytes = 4 * kMiB;
+constexpr std::size_t kLoadPieceBytes = 4 * kMiB;
 constexpr std::size_t kPieceRecords = 20'000;
 
 Error failure(std::string_view what, const std::string& path, int number) {
@@ -81,7 +81,7 @@ class LmdbSink final : public SnapshotSink {
             return std::string();
           }));
     }
-    if (piece_.records.bytes() < kPieceBytes && piece_.records.size() < kPieceRecords) {
+    if (piece_.records.bytes() < kLoadPieceBytes && piece_.records.size() < kPieceRecords) {
       return success();
     }
     return commit_piece();
@@ -286,7 +286,7 @@ Result<void> settle_exchange(const std::string& directory) {
 
 Result<std::unique_ptr<StateStore>> open_lmdb_store(const std::string& directory,
                                                     const StoreOptions& options) {
-  if (options.map_bytes == 0 || options.map_bytes % kMapUnit != 0) {
+  if (options.map_bytes == 0 || options.map_bytes % kStagingMapUnit != 0) {
     return error(Failure::invalid, "the map is a multiple of 1 MiB");
   }
   auto store = std::make_unique<ExchangeStore>(directory, options);

@@ -22,7 +22,7 @@ constexpr std::size_t kSlotBytes = 16;
 // LMDB 0.9's meta pages.
 constexpr std::size_t kPage = 4096;
 constexpr std::size_t kMagicAt = 16;
-constexpr std::uint32_t kMagic = 0xBEEFC0DE;
+constexpr std::uint32_t kPageMagic = 0xBEEFC0DE;
 constexpr std::size_t kTransactionAt = 144;
 
 Error failure(std::string_view what, const std::string& path, int number) {
@@ -50,7 +50,7 @@ class Closing {
 
 // A meta page as it stands: none when it is not one.
 std::optional<std::uint64_t> transaction_of(const std::string& page) {
-  if (page.size() != kPage || load_from<std::uint32_t>(page, kMagicAt) != kMagic)
+  if (page.size() != kPage || load_from<std::uint32_t>(page, kMagicAt) != kPageMagic)
     return std::nullopt;
   return load_from<std::uint64_t>(page, kTransactionAt);
 }
