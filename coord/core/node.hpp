@@ -286,6 +286,7 @@ class Node {
   [[nodiscard]] OutStream* snapshot_stream(std::uint64_t id);
   void on(MemberId from, SnapshotPull&& pull);
   [[nodiscard]] OutStream* open_stream(MemberId to, election::SnapshotMark asked);
+  [[nodiscard]] bool has_place_for_stream();
   void refuse_pull(MemberId to);
   void send_chunk(const OutStream& stream);
   void end_stream(std::uint64_t id);

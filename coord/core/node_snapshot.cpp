@@ -15,6 +15,8 @@ namespace {
 
 // So many pulls without an answer, and another leader's offer is taken.
 constexpr std::int64_t kSilentRetries = 3;
+// So many retries long a stream is kept without a pull while others wait for its place.
+constexpr std::int64_t kIdleRetries = 5;
 
 election::SnapshotMark mark_of(const CheckpointMark& mark) {
   return {mark.applied, mark.applied_term};
@@ -57,9 +59,7 @@ void Node::on(MemberId from, SnapshotPull&& pull) {
 }
 
 OutStream* Node::open_stream(MemberId to, election::SnapshotMark asked) {
-  const auto active = std::count_if(snapshot_streams_.begin(), snapshot_streams_.end(),
-                                    [](const OutStream& stream) { return !stream.is_last; });
-  if (static_cast<std::size_t>(active) >= options_.snapshots.streams_max) return nullptr;
+  if (!has_place_for_stream()) return nullptr;
   // What is wrong here must not go anywhere.
   if (is_diverged()) {
     refuse_pull(to);
@@ -82,6 +82,24 @@ OutStream* Node::open_stream(MemberId to, election::SnapshotMark asked) {
   snapshot_streams_.push_back(std::move(stream));
   trace_.trace(Note{Note::Level::info, fmt::format("sends a snapshot to {}", to)});
   return &snapshot_streams_.back();
+}
+
+// Ends the stream that nobody has pulled for the longest time, if it takes the last place: its
+// member is gone, or has what it wanted from another one.
+bool Node::has_place_for_stream() {
+  const auto is_open = [](const OutStream& stream) { return !stream.is_last; };
+  const auto open = std::count_if(snapshot_streams_.begin(), snapshot_streams_.end(), is_open);
+  if (static_cast<std::size_t>(open) < options_.snapshots.streams_max) return true;
+  const auto before = [&](const OutStream& a, const OutStream& b) {
+    return std::pair(a.is_last, a.pulled_ms) < std::pair(b.is_last, b.pulled_ms);
+  };
+  const auto stalest = std::min_element(snapshot_streams_.begin(), snapshot_streams_.end(), before);
+  const auto idle_ms = kIdleRetries * options_.snapshots.retry_ms;
+  if (stalest == snapshot_streams_.end() || stalest->pulled_ms + idle_ms > now_.mono_ms) {
+    return false;
+  }
+  end_stream(stalest->id);
+  return true;
 }
 
 void Node::refuse_pull(MemberId to) {

@@ -161,6 +161,10 @@ void Client::check_served(const Asked& asked, const core::Reply& reply) {
   // Where nothing says that a message was lost, the next one finds out.
   const bool is_loose = world_.plan().has(Fault::loose_links);
   if (is_loose && reply.detail == "an earlier write did not arrive") return;
+  // What a snapshot covers was never seen entry by entry: a member that still lagged when it was
+  // asked knows of no outcome.
+  const bool is_covered = reply.detail.starts_with("this member took over a later state");
+  if (reply.code == Code::outcome_unknown && is_covered) return;
   const bool is_local =
       asked.request.consistency == core::Consistency::local && !core::is_write(asked.request.op);
   const bool is_wrong = reply.code == Code::no_leader || reply.code == Code::outcome_unknown ||
@@ -205,6 +209,11 @@ void Client::on_reply(const core::Reply& reply) {
   }
   auto asked = std::move(at->second);
   waiting_.erase(at);
+  if (const auto* add = std::get_if<core::AddMember>(&asked.request.op);
+      add && world_.has_trace()) {
+    world_.trace(fmt::format("member {} in the place of {}: {} {}", add->id, add->replaces,
+                             reply.code, reply.detail));
+  }
   check_served(asked, reply);
   if (reply.code == Code::outcome_unknown) return on_unknown(std::move(asked));
   world_.count(reply.code == Code::ok ? Count::reply_ok : Count::reply_refused);

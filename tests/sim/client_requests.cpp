@@ -6,6 +6,7 @@
 
 #include "tests/sim/checker.hpp"
 #include "tests/sim/client.hpp"
+#include "tests/sim/witness.hpp"
 
 namespace coord::sim {
 namespace {
@@ -268,6 +269,10 @@ bool Client::ask_of_recipes() {
 
 bool Client::ask_as_operator(core::Operation op) {
   if (!connection_) return false;
+  if (!world_.witness().membership().contains(member_->id())) {
+    drop_connection();  // It knows nobody, and stays as it is.
+    return false;
+  }
   core::Request request;
   request.identities = {{"super", "operator"}};
   request.op = std::move(op);

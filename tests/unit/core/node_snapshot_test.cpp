@@ -187,6 +187,7 @@ class NodeSnapshot : public ::testing::Test {
     options.raft.log_tail_entries = 0;
     options.checkpoint.interval_ms = 100;
     options.snapshots.chunk_bytes = 700;
+    options.snapshots.streams_max = 1;
     for (std::uint64_t i = 1; i <= kMembers; ++i) {
       places_.push_back(std::make_unique<Place>(MemberId(i), options));
       place(i).start(now_);
@@ -312,6 +313,22 @@ TEST_F(NodeSnapshot, a_damaged_piece_is_refused_and_the_snapshot_is_fetched_anew
   away.start(now_);
   run_for(5'000);
   EXPECT_EQ(spoilt, 1);
+  EXPECT_TRUE(is_equal(away, leader()));
+}
+
+// Late and twice, the first pull of a member that has what it wanted takes the only place.
+TEST_F(NodeSnapshot, who_waits_gets_the_place_of_a_stream_that_nobody_pulls) {
+  auto& away = leave_one_behind();
+  forget_log();
+  const auto mark = leader().store.mark().value();
+  const election::SnapshotMark asked{mark->applied, mark->applied_term};
+  leader().receive(PeerMessage{{follower(0).id(), leader().id(), SnapshotPull{asked, 0, 0}}});
+  settle();
+  ASSERT_GT(leader().snapshot_bytes, 0U);
+  away.start(now_);
+  run_for(3'000);
+  ASSERT_FALSE(is_equal(away, leader())) << "there was a place";
+  run_for(6'000);
   EXPECT_TRUE(is_equal(away, leader()));
 }
 
