@@ -15,6 +15,7 @@ namespace coord::api {
 struct Caller {
   std::string address;  // "10.0.0.1" or "::1"; a v4 address in v6 clothes is written as v4.
   bool is_loopback = false;
+  bool is_secure = false;  // Came to a port of TLS.
 };
 
 // ("ip", address), then the digest of an Authorization header, then ("super", "") for an operator:

@@ -136,8 +136,8 @@ Result<OpenPort> open_port(const std::string& host, std::uint16_t port) {
   return OpenPort{fd.value(), ntohs(number)};
 }
 
-void Sockets::serve(const OpenPort& port) {
-  listeners_.push_back({port.fd});
+void Sockets::serve(const OpenPort& port, bool is_secure) {
+  listeners_.push_back({port.fd, is_secure});
   watch_listener(listeners_.back(), true);
 }
 
@@ -175,6 +175,10 @@ void Sockets::poll() {
 }
 
 void Sockets::accept_all(int listener) {
+  const auto at = std::find_if(listeners_.begin(), listeners_.end(),
+                               [listener](const Listener& one) { return one.fd == listener; });
+  if (at == listeners_.end()) return;
+  const bool is_secure = at->is_secure;
   for (int i = 0; i < kAcceptsMax && is_accepting_; ++i) {
     const int fd = ::accept4(listener, nullptr, nullptr, SOCK_NONBLOCK | SOCK_CLOEXEC);
     if (fd < 0) {
@@ -185,11 +189,11 @@ void Sockets::accept_all(int listener) {
       }
       return;
     }
-    admit(fd);
+    admit(fd, is_secure);
   }
 }
 
-void Sockets::admit(int fd) {
+void Sockets::admit(int fd, bool is_secure) {
   tune(fd, options_.silence_ms);
   if (count_ >= options_.connections_max) {
     if (hooks_.refuse) hooks_.refuse(fd);
@@ -199,7 +203,9 @@ void Sockets::admit(int fd) {
   sockaddr_storage address{};
   socklen_t size = sizeof address;
   ::getpeername(fd, reinterpret_cast<sockaddr*>(&address), &size);
-  auto connection = hooks_.admit(fd, caller_of(address));
+  auto caller = caller_of(address);
+  caller.is_secure = is_secure;
+  auto connection = hooks_.admit(fd, std::move(caller));
   if (!connection) return;
   connection->set_slot(connections_.size());
   connections_.push_back(std::move(connection));

@@ -74,8 +74,8 @@ class Sockets {
 
   // May be called more than once. `port` 0 takes a free one. Returns the port.
   [[nodiscard]] Result<std::uint16_t> listen(const std::string& host, std::uint16_t port);
-  // Takes the descriptor over.
-  void serve(const OpenPort& port);
+  // Takes the descriptor over. `is_secure` is told of each caller.
+  void serve(const OpenPort& port, bool is_secure = false);
   // Readable when poll() has something to do.
   [[nodiscard]] int descriptor() const noexcept { return epoll_; }
   // Does what can be done without waiting.
@@ -111,9 +111,10 @@ class Sockets {
  private:
   struct Listener {
     int fd;
+    bool is_secure;
   };
   void accept_all(int listener);
-  void admit(int fd);
+  void admit(int fd, bool is_secure);
   void scan();
   void bury();
   void watch_listener(const Listener& listener, bool is_on);

@@ -158,6 +158,13 @@ int serve(Config config) {
         fmt::format("{}:{}", config.zookeeper->host, zookeeper_port.value()->port);
   }
 
+  std::optional<api::OpenPort> secure_port;
+  if (config.zookeeper_tls) {
+    const auto port = api::open_port(config.zookeeper_tls->host, config.zookeeper_tls->port);
+    if (!port) return fail(config, port.error());
+    secure_port = port.value();
+  }
+
   LogTrace trace;
   Metrics metrics;
   boost::asio::io_context loop(1);
@@ -170,11 +177,18 @@ int serve(Config config) {
   const auto port = http.listen(config.http.host, config.http.port);
   if (!port) return fail(config, port.error());
   std::unique_ptr<api::zk::ZkServer> zookeeper;
-  if (zookeeper_port.value()) {
+  if (zookeeper_port.value() || secure_port) {
     zookeeper = std::make_unique<api::zk::ZkServer>(loop, gateway, config.zk);
+  }
+  if (zookeeper_port.value()) {
     zookeeper->serve(*zookeeper_port.value());
     spdlog::info("event=serving-zookeeper at={}:{}", config.zookeeper->host,
                  zookeeper_port.value()->port);
+  }
+  if (secure_port) {
+    zookeeper->serve_secure(*secure_port);
+    spdlog::info("event=serving-zookeeper-tls at={}:{}", config.zookeeper_tls->host,
+                 secure_port->port);
   }
   int exit_code = 0;
   std::unique_ptr<PeerLinks> links;

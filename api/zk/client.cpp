@@ -29,6 +29,7 @@ Client::Client(ZkEdge& edge, int fd, Caller caller)
       caller_(std::move(caller)),
       since_ms_(edge.sockets().now_ms()) {
   identities_.push_back({"ip", caller_.address});
+  if (caller_.is_secure) tls_ = std::make_unique<TlsSession>(edge_.options().tls);
   interest_ = EPOLLIN;
   edge_.sockets().watch(*this, fd_, interest_);
 }
@@ -79,8 +80,25 @@ void Client::read_some() {
     return update_interest();
   }
   if (phase_ == Phase::lingering || is_ending_) return;
-  take_input({buffer, static_cast<std::size_t>(n)});
+  const std::string_view bytes(buffer, static_cast<std::size_t>(n));
+  if (tls_) {
+    take_wire(bytes);
+  } else {
+    take_input(bytes);
+  }
   if (fd_ >= 0) write_some();
+}
+
+void Client::take_wire(std::string_view bytes) {
+  const bool was_open = tls_->is_open();
+  std::string plain;
+  if (!tls_->receive(bytes, plain, wire_)) {
+    (void)::send(fd_, wire_.data(), wire_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);  // Why, if it can.
+    return close();
+  }
+  if (!was_open && tls_->is_open()) take_certificate();
+  if (!plain.empty()) take_input(plain);
+  if (fd_ >= 0 && tls_->has_ended() && phase_ != Phase::word && !is_ending_) close();
 }
 
 void Client::take_input(std::string_view data) {
@@ -315,9 +333,24 @@ void Client::flush() {
   if (fd_ >= 0) write_some();
 }
 
+// Moves what is to be sent into records of TLS.
+void Client::seal() {
+  if (out_.empty()) return;
+  if (out_sent_ == wire_.size()) {
+    wire_.clear();
+    out_sent_ = 0;
+  }
+  tls_->send(out_, wire_);
+  out_.clear();
+  if (out_.capacity() > kKeptBytes) std::string().swap(out_);
+}
+
 void Client::write_some() {
-  while (fd_ >= 0 && unsent() > 0) {
-    const auto n = ::send(fd_, out_.data() + out_sent_, unsent(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  if (tls_) seal();
+  auto& bytes = wire();
+  while (fd_ >= 0 && out_sent_ < bytes.size()) {
+    const auto n = ::send(fd_, bytes.data() + out_sent_, bytes.size() - out_sent_,
+                          MSG_NOSIGNAL | MSG_DONTWAIT);
     if (n < 0) {
       if (errno == EINTR) continue;
       if (errno != EAGAIN && errno != EWOULDBLOCK) return close();
@@ -327,9 +360,9 @@ void Client::write_some() {
     write_progress_ms_ = edge_.sockets().now_ms();
   }
   if (unsent() == 0) {
-    out_.clear();
+    bytes.clear();
     out_sent_ = 0;
-    if (out_.capacity() > kKeptBytes) std::string().swap(out_);
+    if (bytes.capacity() > kKeptBytes) std::string().swap(bytes);
     if (is_done_ && phase_ != Phase::lingering) return linger();
     if (!in_.empty() && may_read()) {
       take_input({});
@@ -344,6 +377,11 @@ void Client::linger() {
   if (has_input_ended_) return close();
   phase_ = Phase::lingering;
   since_ms_ = edge_.sockets().now_ms();
+  if (tls_) {
+    std::string end;
+    tls_->finish(end);
+    (void)::send(fd_, end.data(), end.size(), MSG_NOSIGNAL | MSG_DONTWAIT);
+  }
   ::shutdown(fd_, SHUT_WR);
   update_interest();
 }

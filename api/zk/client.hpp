@@ -10,9 +10,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 
+#include "api/tls.hpp"
 #include "api/zk/zk_edge.hpp"
 
 namespace coord::api::zk {
@@ -57,6 +59,7 @@ class Client final : public Sink, public Socket {
 
   // ---- client.cpp: bytes, and the order of calls
   void read_some();
+  void take_wire(std::string_view bytes);
   void take_input(std::string_view data);
   [[nodiscard]] std::size_t consume(std::string_view data);
   void on_frame(std::string_view frame);
@@ -67,16 +70,22 @@ class Client final : public Sink, public Socket {
   void finish(Call& call, std::size_t begin, Zxid zxid);
   void pop_answered();
   void write_some();
+  void seal();
   void update_interest();
   void linger();
   [[nodiscard]] bool may_read() const noexcept;
-  [[nodiscard]] std::size_t unsent() const noexcept { return out_.size() - out_sent_; }
+  // What leaves by the socket: out_, or what carries it.
+  [[nodiscard]] std::string& wire() noexcept { return tls_ ? wire_ : out_; }
+  [[nodiscard]] std::size_t unsent() const noexcept {
+    return out_.size() + wire_.size() - out_sent_;
+  }
   void set_wake(std::int64_t at_ms);
   [[nodiscard]] core::Request request_of() const;
   void restrict(Call& call) const;
 
   // ---- client_session.cpp: the handshake, words, watches
   void connect(std::string_view frame);
+  void take_certificate();
   void on_connect_reply(const core::Reply& reply);
   void begin_read_only();
   void take_word(std::string_view word);
@@ -108,8 +117,10 @@ class Client final : public Sink, public Socket {
 
   std::string in_;  // Bytes of no whole frame, or frames that wait.
   std::string out_;
-  std::size_t out_sent_ = 0;
-  Zxid last_zxid_;  // Of the last reply header.
+  std::unique_ptr<TlsSession> tls_;  // Null: out_ is sent as it is.
+  std::string wire_;
+  std::size_t out_sent_ = 0;  // Of wire().
+  Zxid last_zxid_;            // Of the last reply header.
 
   Call* head_ = nullptr;  // The oldest that is not answered.
   Call* tail_ = nullptr;

@@ -80,10 +80,23 @@ void Client::begin_read_only() {
 
 // ---------------------------------------------------------------- identities
 
+// The handshake of TLS is done: who has shown a certificate is its subject, as in ZooKeeper.
+void Client::take_certificate() {
+  auto subject = tls_->peer_subject();
+  if (subject.empty()) return;
+  if (subject == edge_.options().super_x509) identities_.push_back({"super", ""});
+  identities_.push_back({"x509", std::move(subject)});
+}
+
 ErrorCode Client::authenticate(const Call& call) {
   const std::string_view scheme = call.text[0];
   const std::string_view credential = call.text[1];
   if (scheme == "ip") return ErrorCode::ok;  // It is there already.
+  if (scheme == "x509") {
+    const auto is_x509 = [](const Identity& one) { return one.scheme == "x509"; };
+    return std::any_of(identities_.begin(), identities_.end(), is_x509) ? ErrorCode::ok
+                                                                        : ErrorCode::auth_failed;
+  }
   if (scheme != "digest") return ErrorCode::auth_failed;
   const auto colon = credential.find(':');
   if (colon == std::string_view::npos) return ErrorCode::auth_failed;

@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "api/tls.hpp"
 #include "coord/base/limits.hpp"
 
 namespace coord::api::zk {
@@ -23,6 +25,8 @@ struct ZkOptions {
   // Bytes of the data and of the log, for the word dirs.
   std::function<std::pair<std::uint64_t, std::uint64_t>()> directory_sizes;
   std::string super_digest;  // "user:base64(sha1(user:password))"; empty: nobody is super.
+  std::string super_x509;    // Subject of a certificate; empty: nobody is super by one.
+  std::shared_ptr<const TlsContext> tls;  // Of the secure port; null: there is none.
 
   std::size_t calls_max = 1'000;              // Of one connection, not answered yet.
   std::size_t unsent_pause_bytes = 4 * kMiB;  // So much unsent output stops the reading.

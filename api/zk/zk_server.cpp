@@ -2,6 +2,7 @@
 
 #include "api/socket_loop.hpp"
 #include "api/zk/zk_edge.hpp"
+#include "coord/base/check.hpp"
 
 namespace coord::api::zk {
 
@@ -26,6 +27,11 @@ ZkServer::~ZkServer() {
 void ZkServer::serve(const OpenPort& port) {
   impl_->edge.set_port(port.port);
   impl_->edge.sockets().serve(port);
+}
+
+void ZkServer::serve_secure(const OpenPort& port) {
+  COORD_CHECK(impl_->edge.options().tls != nullptr, "a secure port has certificates");
+  impl_->edge.sockets().serve(port, true);
 }
 
 void ZkServer::stop(std::function<void()> done) { impl_->loop->drain(std::move(done)); }

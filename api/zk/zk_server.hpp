@@ -22,6 +22,8 @@ class ZkServer {
 
   // Takes the port's descriptor over.
   void serve(const OpenPort& port);
+  // The same for the port of TLS. Requires: ZkOptions::tls.
+  void serve_secure(const OpenPort& port);
   // Stops accepting and closes the connections: their clients go on at another member. Then, on the
   // loop, calls `done`.
   void stop(std::function<void()> done);

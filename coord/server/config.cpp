@@ -79,6 +79,34 @@ std::string check_peers(Config& config, const std::string& peer, const std::stri
   return {};
 }
 
+// Takes the options of TLS over and reads its files: a port without them serves nobody. Returns
+// what is wrong, or nothing.
+std::string check_tls(Config& config, const std::string& zookeeper_tls,
+                      const std::string& clients) {
+  config.tls.clients = clients == "needed"   ? api::ClientCertificates::needed
+                       : clients == "wanted" ? api::ClientCertificates::wanted
+                                             : api::ClientCertificates::ignored;
+  if (zookeeper_tls == "off") {
+    const bool is_idle = config.tls.certificate.empty() && config.tls.key.empty();
+    return is_idle ? "" : "--tls-certificate, --tls-key: give --zookeeper-tls a HOST:PORT as well";
+  }
+  config.zookeeper_tls = parse_endpoint(zookeeper_tls);
+  if (!config.zookeeper_tls) {
+    return fmt::format("--zookeeper-tls: \"{}\" is neither HOST:PORT nor off", zookeeper_tls);
+  }
+  if (config.tls.certificate.empty() || config.tls.key.empty()) {
+    return "--zookeeper-tls: give it --tls-certificate and --tls-key";
+  }
+  if (config.tls.clients != api::ClientCertificates::ignored && config.tls.client_ca.empty()) {
+    return "--zookeeper-tls: give it --tls-ca, which clients' certificates come from, or "
+           "--tls-clients ignored";
+  }
+  auto context = api::TlsContext::load(config.tls);
+  if (!context) return "--zookeeper-tls: " + context.error().message;
+  config.zk.tls = std::move(context).value();
+  return "";
+}
+
 }  // namespace
 
 std::optional<std::vector<core::ListedMember>> parse_members(const std::string& text,
@@ -154,6 +182,8 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   std::string dns = "off";
   std::string health_checks = "any";
   std::string zookeeper = "127.0.0.1:2181";
+  std::string zookeeper_tls = "off";
+  std::string tls_clients = "needed";
   std::string peer;
   std::string members;
   std::uint64_t id = 1;
@@ -193,6 +223,18 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
       add("zookeeper", zookeeper,
           "HOST:PORT to serve ZooKeeper's protocol on, or off; port 0 takes a free one. Not given: "
           "2181, if that is free");
+  add("zookeeper-tls", zookeeper_tls,
+      "HOST:PORT to serve ZooKeeper's protocol on inside TLS, or off; takes --tls-certificate and "
+      "--tls-key");
+  add("tls-certificate", config.tls.certificate,
+      "File (PEM): this member's certificate, then those between it and the root");
+  add("tls-key", config.tls.key, "File (PEM): the key of that certificate");
+  add("tls-ca", config.tls.client_ca, "File (PEM): whom clients' certificates must come from");
+  add("tls-clients", tls_clients,
+      "Whether clients must show a certificate (needed), may (wanted), or are not asked (ignored)")
+      ->check(CLI::IsMember({"needed", "wanted", "ignored"}));
+  add("zookeeper-super-x509", config.zk.super_x509,
+      "Subject of the certificate whose owner has all rights there, as \"CN=ops,O=Example\"");
   add("zookeeper-session-min", config.zk.timeout_ms_min,
       "Least session time-out of that port, in ms; what a client asks for is raised to it")
       ->check(CLI::PositiveNumber);
@@ -285,6 +327,10 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
       std::cerr << "--zookeeper: \"" << zookeeper << "\" is neither HOST:PORT nor off\n";
       return ExitNow{2};
     }
+  }
+  if (const auto problem = check_tls(config, zookeeper_tls, tls_clients); !problem.empty()) {
+    std::cerr << problem << '\n';
+    return ExitNow{2};
   }
   const auto& sessions = config.limits.sessions;
   if (config.zk.timeout_ms_min > config.zk.timeout_ms_max ||

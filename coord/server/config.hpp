@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "api/http_options.hpp"
+#include "api/tls.hpp"
 #include "api/zk/options.hpp"
 #include "coord/base/ids.hpp"
 #include "coord/core/identity.hpp"
@@ -28,7 +29,9 @@ struct Endpoint {
 struct Config {
   std::string data = "./data";
   Endpoint http{"127.0.0.1", 7070};
-  std::optional<Endpoint> zookeeper;  // None: it is off.
+  std::optional<Endpoint> zookeeper;      // None: it is off.
+  std::optional<Endpoint> zookeeper_tls;  // None: it is off.
+  api::TlsOptions tls;
   bool is_zookeeper_default = false;  // Nobody asked for it: a port that is taken is no failure.
   std::string log_level = "info";
   MemberId id{1};

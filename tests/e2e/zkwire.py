@@ -86,9 +86,11 @@ class Closed(Exception):
 class Wire:
     """One connection. Requests and replies may be taken apart, to see their order."""
 
-    def __init__(self, port, seconds=20):
+    def __init__(self, port, seconds=20, tls=None):
         self.link = socket.create_connection(("127.0.0.1", port), timeout=seconds)
         self.link.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if tls is not None:  # An ssl.SSLContext.
+            self.link = tls.wrap_socket(self.link, server_hostname="localhost")
         self.received = b""
         self.xid = 0
         self.events = []
