@@ -1,5 +1,4 @@
 // coordd: builds the objects, runs, stops.
-#include <malloc.h>
 #include <sys/resource.h>
 #include <sys/statvfs.h>
 
@@ -25,6 +24,12 @@
 #include "coord/server/peer_hooks.hpp"
 #include "coord/server/peer_link.hpp"
 #include "coord/server/runner.hpp"
+
+// What jemalloc reads before main() begins. One loop does nearly all allocating: a second arena
+// would only cost memory. What a checkpoint frees the next one takes again, within seconds: it goes
+// back to the system, by a thread of its own, when it was not wanted for so long.
+extern "C" const char* malloc_conf;
+const char* malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:3000,muzzy_decay_ms:0";
 
 namespace coord::server {
 namespace {
@@ -248,9 +253,6 @@ int serve(Config config) {
 
 int main(int argc, char** argv) {
   std::signal(SIGPIPE, SIG_IGN);
-  // Large blocks (the tables of a checkpoint) go back to the system when they are freed.
-  mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-  mallopt(M_ARENA_MAX, 2);
   auto config = coord::server::read_config(argc, argv);
   if (const auto* exit = std::get_if<coord::server::ExitNow>(&config)) return exit->code;
   const auto& values = std::get<coord::server::Config>(config);
