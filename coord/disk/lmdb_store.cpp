@@ -97,7 +97,8 @@ Result<void> LmdbStore::open() {
   if ((code = mdb_env_set_maxdbs(env_, kTables + 1)) != 0) return failure("make", code);
   if ((code = mdb_env_set_mapsize(env_, bytes)) != 0) return failure("map", code);
   // Each commit is synced by sync(), in pieces, and counts once SyncedMark says so.
-  const unsigned flags = MDB_NOTLS | MDB_NOSYNC | (options_.write_map ? MDB_WRITEMAP : 0U);
+  const unsigned flags =
+      MDB_NOTLS | MDB_NOSYNC | MDB_NORDAHEAD | (options_.write_map ? MDB_WRITEMAP : 0U);
   if (exists && options_.write_map) {
     COORD_TRY(allocate(bytes));
   }
