@@ -108,7 +108,11 @@ class LogReader {
     const bool is_last = at + 1 == scan_.segments.size();
     while (true) {
       COORD_TRY(const auto found, batch_at(window, segment.used, segment.sequence));
-      if (!found || !continues_chain(*found, segment, is_oldest)) break;
+      if (!found) break;
+      if (!continues_chain(*found, segment, is_oldest)) {
+        COORD_TRY(check_nothing_lost(*found, at));
+        break;
+      }
       COORD_TRY(take_batch(*found, segment, name));
     }
     COORD_TRY(check_nothing_later(window, segment, name, is_oldest));
@@ -129,6 +133,20 @@ class LogReader {
     const auto salt = segment.used == 0 ? scan_.chain : scan_.salt;
     return frame.salt == salt && frame.previous == scan_.chain &&
            frame.number == scan_.number + 1 && frame.generation >= scan_.generation;
+  }
+
+  // A valid batch that begins a segment of its own and counts on from batches that are not there:
+  // the end of the segment before it was synced, and is lost.
+  Result<void> check_nothing_lost(const Found& found, std::size_t at) const {
+    if (at == 0 || scan_.segments[at].used > 0 || found.frame.number <= scan_.number + 1) {
+      return success();
+    }
+    const auto& before = scan_.segments[at - 1];
+    return error(
+        Failure::corrupt,
+        "{} is damaged at offset {}: batch {} is expected there, and {} begins with batch {}",
+        segment_name(before.sequence), before.used, scan_.number + 1,
+        segment_name(scan_.segments[at].sequence), found.frame.number);
   }
 
   Result<void> take_batch(const Found& found, WalSegment& segment, const std::string& name) {

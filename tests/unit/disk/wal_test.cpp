@@ -2,9 +2,11 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <thread>
 
 #include "coord/disk/posix_disk.hpp"
+#include "coord/disk/wal_reader.hpp"
 #include "tests/unit/disk/temporary_directory.hpp"
 #include "tests/unit/disk/wal_fixture.hpp"
 
@@ -327,6 +329,29 @@ TEST(Wal, the_loop_recycles_and_prepares_while_the_disk_thread_syncs) {
   const auto again = open(*disk);
   EXPECT_EQ(again.recovered.entries.back()->index, Index(200));
   EXPECT_LE(again.recovered.entries.front()->index, Index(181));
+}
+
+// Each batch was synced before the next segment began: the last one, which does not follow then, is
+// no torn tail.
+TEST(Wal, the_lost_end_of_a_segment_is_damage) {
+  sim::SimDisk whole;
+  write_entries(whole, 10, 700);
+  const auto scan = read_wal(whole);
+  ASSERT_TRUE(scan);
+  const auto& segments = scan.value().segments;
+  ASSERT_GE(segments.size(), 3U);
+  const auto& before = segments[segments.size() - 2];
+  const auto name = segment_name(before.sequence);
+  for (auto at = kSectorBytes; at < before.used; at += kSectorBytes) {
+    const auto disk = whole.clone();
+    auto bytes = disk->content(name);
+    std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(at), bytes.end(), '\0');
+    disk->set_content(name, std::move(bytes));
+    const auto opened = open_wal(*disk, kSmall);
+    ASSERT_FALSE(opened) << "without what follows offset " << at;
+    EXPECT_EQ(opened.error().failure, Failure::corrupt);
+    EXPECT_NE(opened.error().message.find(name), std::string::npos) << opened.error().message;
+  }
 }
 
 TEST(Wal, odd_segment_sizes_are_refused) {
