@@ -16,6 +16,8 @@ namespace {
 
 constexpr std::size_t kKeptBytes = 4 * kKiB;  // Buffers above it are freed when they are idle.
 constexpr std::size_t kIovMax = 64;
+constexpr std::size_t kSentBytesMax = 256 * kKiB;  // What was sent is dropped beyond it.
+constexpr std::size_t kSentPartsMax = 1'024;
 constexpr std::string_view kContinue = "HTTP/1.1 100 Continue\r\n\r\n";
 
 }  // namespace
@@ -243,6 +245,12 @@ void Connection::write_some() {
     outbox_.clear();
     outbox_first_ = 0;
     after_written();
+  } else if (out_sent_ > kSentBytesMax || outbox_first_ > kSentPartsMax) {
+    // A client that always lags a little never has all of it.
+    out_.erase(0, out_sent_);
+    out_sent_ = 0;
+    outbox_.erase(outbox_.begin(), outbox_.begin() + static_cast<std::ptrdiff_t>(outbox_first_));
+    outbox_first_ = 0;
   }
   if (fd_ >= 0 && is_streaming_) resume_stream();
   if (fd_ >= 0) update_interest();

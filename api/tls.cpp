@@ -1,5 +1,6 @@
 #include "api/tls.hpp"
 
+#include <fmt/format.h>
 #include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -33,12 +34,10 @@ using Bio = std::unique_ptr<BIO, Freed<BIO_free>>;
 // What OpenSSL has to say: the first failure, which the others follow from. It is asked once.
 std::string reason() {
   const auto number = ERR_peek_error();
-  if (ERR_SYSTEM_ERROR(number)) return std::strerror(ERR_GET_REASON(number));
-  const char* const known = ERR_reason_error_string(number);
-  std::array<char, 256> text{};
-  ERR_error_string_n(number, text.data(), text.size());
   ERR_clear_error();
-  return known != nullptr ? known : text.data();
+  if (ERR_SYSTEM_ERROR(number)) return std::strerror(ERR_GET_REASON(number));
+  if (const char* const known = ERR_reason_error_string(number)) return known;
+  return fmt::format("error {:x}", number);
 }
 
 int verify_mode(ClientCertificates clients) {
@@ -84,12 +83,9 @@ Result<std::shared_ptr<const TlsContext>> TlsContext::load(const TlsOptions& opt
   if (SSL_CTX_use_certificate_chain_file(context, options.certificate.c_str()) != 1) {
     return error(Failure::invalid, "the certificate {}: {}", options.certificate, reason());
   }
+  // Refuses one that is not the certificate's.
   if (SSL_CTX_use_PrivateKey_file(context, options.key.c_str(), SSL_FILETYPE_PEM) != 1) {
     return error(Failure::invalid, "the key {}: {}", options.key, reason());
-  }
-  if (SSL_CTX_check_private_key(context) != 1) {
-    return error(Failure::invalid, "the key {} is not the one of the certificate {}", options.key,
-                 options.certificate);
   }
   SSL_CTX_set_verify(context, verify_mode(options.clients), nullptr);
   if (options.clients != ClientCertificates::ignored) {

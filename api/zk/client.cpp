@@ -16,7 +16,8 @@
 namespace coord::api::zk {
 namespace {
 
-constexpr std::size_t kKeptBytes = 4 * kKiB;  // Buffers above it are freed when they are idle.
+constexpr std::size_t kKeptBytes = 4 * kKiB;       // Buffers above it are freed when they are idle.
+constexpr std::size_t kSentBytesMax = 256 * kKiB;  // What was sent is dropped beyond it.
 constexpr std::size_t kLengthBytes = 4;
 constexpr std::size_t kHeaderBytes = 8;
 
@@ -91,9 +92,12 @@ void Client::read_some() {
 
 void Client::take_wire(std::string_view bytes) {
   const bool was_open = tls_->is_open();
-  std::string plain;
+  auto& plain = edge_.plain_buffer();
+  plain.clear();
   if (!tls_->receive(bytes, plain, wire_)) {
-    (void)::send(fd_, wire_.data(), wire_.size(), MSG_NOSIGNAL | MSG_DONTWAIT);  // Why, if it can.
+    // Why, if it can still be told.
+    (void)::send(fd_, wire_.data() + out_sent_, wire_.size() - out_sent_,
+                 MSG_NOSIGNAL | MSG_DONTWAIT);
     return close();
   }
   if (!was_open && tls_->is_open()) take_certificate();
@@ -336,10 +340,6 @@ void Client::flush() {
 // Moves what is to be sent into records of TLS.
 void Client::seal() {
   if (out_.empty()) return;
-  if (out_sent_ == wire_.size()) {
-    wire_.clear();
-    out_sent_ = 0;
-  }
   tls_->send(out_, wire_);
   out_.clear();
   if (out_.capacity() > kKeptBytes) std::string().swap(out_);
@@ -368,6 +368,10 @@ void Client::write_some() {
       take_input({});
       if (fd_ >= 0 && unsent() > 0) return write_some();
     }
+  } else if (out_sent_ > kSentBytesMax) {
+    // A client that always lags a little never has all of it.
+    bytes.erase(0, out_sent_);
+    out_sent_ = 0;
   }
   update_interest();
 }

@@ -41,6 +41,8 @@ class ZkEdge final : public Sink {
   ZkEdge& operator=(const ZkEdge&) = delete;
 
   [[nodiscard]] Sockets& sockets() noexcept { return sockets_; }
+  // For one read at a time, by whoever holds the loop.
+  [[nodiscard]] std::string& plain_buffer() noexcept { return plain_; }
 
   // ---- what is applied
   void deliver(core::Delivery delivery) override;
@@ -76,6 +78,7 @@ class ZkEdge final : public Sink {
   std::uint16_t port_ = 0;
   WatchTable watches_;
   WatchTable::Events events_;  // Kept for its memory.
+  std::string plain_;          // The same: what a read of TLS said.
   absl::flat_hash_map<ClientId, Client*> clients_;
   absl::flat_hash_map<SessionId, Client*> sessions_;
   absl::flat_hash_map<std::string, std::size_t> addresses_;

@@ -6,7 +6,8 @@ import socket
 import time
 from urllib.parse import quote
 
-from harness import SLOW, MemberTest, wait_until
+import zkwire
+from harness import SLOW, MemberTest, free_port, wait_until
 
 
 def status_of(received):
@@ -166,3 +167,63 @@ class BadInput(MemberTest):
                     self.assertLess(answer.status, 500, str(answer))
                     if answer.status >= 400 and method != "HEAD":
                         self.assertEqual(answer.json["status"], answer.status)
+
+
+class LaggingReader(MemberTest):
+    """A client that asks on before it has read everything: what it has read costs nothing more."""
+
+    zookeeper = free_port()
+    flags = ("--zookeeper", f"127.0.0.1:{zookeeper}")
+    COUNT, AHEAD, VALUE = 4000, 400, b"v" * 100_000  # 400 MB; 40 MB are always on their way.
+
+    def setUp(self):
+        super().setUp()
+        self.assertIn(self.member.put("/v1/tree/lagging", self.VALUE).status, (200, 201))
+
+    def read_all(self, port, hello, request, size):
+        """Asks COUNT times, AHEAD of them before the first answer is taken; each takes `size`."""
+        before = memory_kib(self.member.process.pid)
+        most = 0
+        with socket.socket() as link:
+            link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 * 1024)
+            link.settimeout(60 * SLOW)
+            link.connect(("127.0.0.1", port))
+            hello(link)
+            for i in range(self.AHEAD):
+                link.sendall(request(i))
+            for i in range(self.COUNT):
+                left = size
+                while left > 0:
+                    piece = link.recv(min(left, 65536))
+                    self.assertTrue(piece, "the member ended the connection")
+                    left -= len(piece)
+                if i + self.AHEAD < self.COUNT:
+                    link.sendall(request(i + self.AHEAD))
+                if i % 100 == 0:
+                    most = max(most, memory_kib(self.member.process.pid))
+        if SLOW == 1:
+            self.assertLess(most - before, 64 * 1024, "what was sent is kept")
+
+    def test_over_http(self):
+        request = b"GET /v1/tree/lagging HTTP/1.1\r\nHost: x\r\n\r\n"
+        with socket.create_connection(("127.0.0.1", self.member.port), 20) as link:
+            link.sendall(request)
+            received = b""
+            while b"\r\n\r\n" not in received:
+                received += link.recv(4096)
+        size = received.index(b"\r\n\r\n") + 4 + len(self.VALUE)
+        self.read_all(self.member.port, lambda link: None, lambda i: request, size)
+
+    def test_over_zookeepers_protocol(self):
+        path = zkwire.buffer("/lagging")
+
+        def hello(link):
+            body = (zkwire.i32(0) + zkwire.i64(0) + zkwire.i32(30000) + zkwire.i64(0) +
+                    zkwire.buffer(bytes(16)) + b"\0")
+            link.sendall(zkwire.buffer(body))
+            self.assertEqual(len(link.recv(41)), 41)
+
+        def request(i):
+            return zkwire.buffer(zkwire.i32(i + 1) + zkwire.i32(zkwire.GET) + path + b"\0")
+
+        self.read_all(self.zookeeper, hello, request, 4 + 16 + 4 + len(self.VALUE) + 68)

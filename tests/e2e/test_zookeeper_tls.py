@@ -72,12 +72,18 @@ class Certificates:
                 "--tls-key", key, "--tls-ca", str(self.folder / "ca.pem"), "--tls-clients", clients]
 
 
-class Tls(unittest.TestCase):
+class TlsTest(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
         folder = tempfile.TemporaryDirectory(prefix="coord-e2e-")
         cls.addClassCleanup(folder.cleanup)
         cls.certificates = Certificates(folder.name)
+
+
+class Tls(TlsTest):
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
         cls.port, cls.plain = free_port(), free_port()
         cls.member = Member(flags=cls.certificates.flags(cls.port) +
                             ["--zookeeper", f"127.0.0.1:{cls.plain}",
@@ -166,13 +172,7 @@ class Tls(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, "NoAuthError\n"), done.stderr[-2000:])
 
 
-class Options(unittest.TestCase):
-    @classmethod
-    def setUpClass(cls):
-        folder = tempfile.TemporaryDirectory(prefix="coord-e2e-")
-        cls.addClassCleanup(folder.cleanup)
-        cls.certificates = Certificates(folder.name)
-
+class Options(TlsTest):
     def test_clients_without_a_certificate_may_be_wanted_or_not_asked(self):
         for clients in ("wanted", "ignored"):
             port = free_port()

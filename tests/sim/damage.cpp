@@ -148,7 +148,8 @@ bool Member::damage_disk() {
   if (started) {
     world_.fail(16, fmt::format("{} in {} at {}, and the member starts", damage->what, damage->file,
                                 damage->offset));
-  } else if (started.error().failure != Failure::corrupt) {
+  } else if (started.error().failure != Failure::corrupt ||
+             started.error().message.find(damage->file) == std::string::npos) {
     world_.fail(16, fmt::format("{} in {} at {}: {}", damage->what, damage->file, damage->offset,
                                 started.error().message));
   }
