@@ -1,10 +1,11 @@
 // Children: the nodes of one directory, ordered by name.
 //
 // A sorted list of chunks of at most 64 sorted pointers each. Beside its pointers a chunk has a
-// 16-bit hash of every name: a lookup compares a few chunks' first names, scans one chunk's hashes
-// and then reads one node, where a binary search reads as many nodes as it has steps, each from
-// memory that is not in the cache. Hashes decide nothing but where to look, so that order and
-// content never depend on them. About 11 bytes a child.
+// 16-bit hash of every name, and the list has the eight bytes in which the chunks' first names
+// differ: a lookup compares numbers, scans one chunk's hashes and then reads one node, where a
+// binary search reads as many nodes as it has steps, each from memory that is not in the cache.
+// Neither decides more than where to look, so that order and content never depend on them. About 11
+// bytes a child.
 #pragma once
 
 #include <cstddef>
@@ -55,6 +56,11 @@ class Children {
 
  private:
   struct Chunk;
+  // A chunk in the list. `key`: its first name's eight bytes behind the common_ ones, as a number.
+  struct Front {
+    std::uint64_t key = 0;
+    Chunk* chunk = nullptr;
+  };
   struct Place {
     std::size_t chunk;
     std::size_t at;
@@ -65,9 +71,13 @@ class Children {
   void insert_at(Place place, Node* node);
   void split(std::size_t chunk);
   void maybe_merge(std::size_t chunk);
+  [[nodiscard]] std::string_view first_of(std::size_t chunk) const noexcept;
+  void note_first(std::size_t chunk);
+  void note_all_firsts(std::size_t common) noexcept;
 
-  std::vector<Chunk*> chunks_;  // None is empty.
-  std::size_t size_ = 0;
+  std::vector<Front> chunks_;  // None is empty.
+  std::uint32_t size_ = 0;
+  std::uint32_t common_ = 0;  // Bytes in which all first names agree, or fewer.
 };
 
 }  // namespace coord::znode
