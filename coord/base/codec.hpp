@@ -27,11 +27,12 @@ class Writer {
   void u64(std::uint64_t v) { fixed(v); }
   void boolean(bool v) { u8(v ? 1 : 0); }
   void varint(std::uint64_t v) {
-    while (v >= 0x80) {
-      u8(static_cast<std::uint8_t>(v | 0x80));
-      v >>= 7;
-    }
-    u8(static_cast<std::uint8_t>(v));
+    if (v < 0x80) return u8(static_cast<std::uint8_t>(v));
+    char raw[10];
+    std::size_t size = 0;
+    for (; v >= 0x80; v >>= 7) raw[size++] = static_cast<char>(v | 0x80);
+    raw[size++] = static_cast<char>(v);
+    out_.append(raw, size);
   }
   // Zigzag, so that small negative numbers stay short.
   void svarint(std::int64_t v) {
@@ -88,12 +89,13 @@ class Reader {
   }
   std::uint64_t varint() noexcept {
     std::uint64_t v = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto b = u8();
-      if (!ok_) return 0;
-      if (shift == 63 && b > 1) break;
-      v |= static_cast<std::uint64_t>(b & 0x7f) << shift;
-      if ((b & 0x80) == 0) return v;
+    for (unsigned i = 0; i < 10 && i < in_.size(); ++i) {
+      const auto b = static_cast<std::uint8_t>(in_[i]);
+      if (i == 9 && b > 1) break;
+      v |= static_cast<std::uint64_t>(b & 0x7f) << (7 * i);
+      if ((b & 0x80) != 0) continue;
+      in_.remove_prefix(i + 1);
+      return v;
     }
     fail();
     return 0;
@@ -155,7 +157,9 @@ class Reader {
 
 // Big-endian, so that byte order is number order: for the keys of stored records.
 inline void append_big_endian(std::string& out, std::uint64_t v) {
-  for (int shift = 56; shift >= 0; shift -= 8) out.push_back(static_cast<char>(v >> shift));
+  char raw[8];
+  for (int i = 0; i < 8; ++i) raw[i] = static_cast<char>(v >> (56 - 8 * i));
+  out.append(raw, sizeof raw);
 }
 // Requires: 8 bytes at least.
 [[nodiscard]] inline std::uint64_t read_big_endian(std::string_view in) noexcept {
