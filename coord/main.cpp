@@ -1,6 +1,9 @@
 // coordd: builds the objects, runs, stops.
 #include <sys/resource.h>
 #include <sys/statvfs.h>
+#ifdef COORD_JEMALLOC
+#include <jemalloc/jemalloc.h>
+#endif
 
 #include <algorithm>
 #include <boost/asio/io_context.hpp>
@@ -27,9 +30,10 @@
 
 // What jemalloc reads before main() begins. One loop does nearly all allocating: a second arena
 // would only cost memory. What a checkpoint frees the next one takes again, within seconds: it goes
-// back to the system, by a thread of its own, when it was not wanted for so long.
+// back to the system, by a thread of its own, when it was not wanted for so long; at once in a bulk
+// load (give_back_memory).
 extern "C" const char* malloc_conf;
-const char* malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:3000,muzzy_decay_ms:0";
+const char* malloc_conf = "narenas:1,background_thread:true,dirty_decay_ms:5000,muzzy_decay_ms:0";
 
 namespace coord::server {
 namespace {
@@ -38,6 +42,7 @@ namespace {
 constexpr std::int64_t kStepDownMs = 1'000;
 // An observer's watches see a busy leader's writes so much later; its own clients wait for nothing.
 constexpr std::int64_t kObserverIntervalMs = 5;
+constexpr std::uint64_t kCheckpointSpreadPercent = 40;
 
 // Failures of start-up: what is wrong, what to do, and the exit code that a script can tell apart.
 int fail(const Config& config, const Error& problem) {
@@ -70,6 +75,7 @@ core::NodeOptions node_options(const Config& config, std::uint64_t disk) {
   options.requests = config.limits.requests;
   options.watches = config.watches;
   options.checkpoint = config.checkpoint;
+  options.checkpoint.spread_percent = kCheckpointSpreadPercent;
   options.retention = config.retention;
   options.cluster = random_uuid();
   options.disk_id = disk;
@@ -95,6 +101,9 @@ void raise_descriptor_limit(std::size_t connections_max) {
 
 RunnerOptions runner_options(const Config& config) {
   RunnerOptions options;
+#ifdef COORD_JEMALLOC
+  options.give_back_memory = [] { mallctl("arena.0.purge", nullptr, nullptr, nullptr, 0); };
+#endif
   options.free_bytes = [directory = config.data] {
     struct statvfs found {};
     // A file system that cannot be asked is not full.

@@ -7,7 +7,9 @@
 // Invariants between calls:
 //   - zxids are strictly increasing from front to back, and every change with a zxid > floor() is
 //     present: the ring has no holes;
-//   - the bounds hold, but batches above the pin (not yet in the store) are never dropped.
+//   - the bounds hold, but batches above the pin (not yet in the store) are never dropped. What the
+//     pin lets go leaves a few at a time: a checkpoint has a hundred thousand, and to free them all
+//     at once would hold up the loop.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +32,8 @@ class History {
   // Batches with a zxid <= `zxid` are in the store and may be dropped. Never goes back: a smaller
   // one changes nothing.
   void set_stored(Zxid zxid);
+  // Drops some of what passes the bounds and may go: once a turn.
+  void trim();
   // Everything with a zxid > floor() is here; what is <= floor() may be in the store.
   [[nodiscard]] Zxid floor() const noexcept;
   [[nodiscard]] Zxid last() const noexcept;         // Of the last batch, or floor().
@@ -48,13 +52,15 @@ class History {
     znode::SharedBatch batch;
     std::size_t bytes = 0;
   };
-  void trim();
+  [[nodiscard]] bool may_trim() const noexcept;
+  void trim_up_to(std::size_t most);
   WatchLimits limits_;
   std::deque<Entry> ring_;
   std::size_t changes_ = 0;
   std::size_t bytes_ = 0;
   Zxid floor_;
   Zxid stored_;
+  bool is_trimming_ = false;  // trim() has more to do.
 };
 
 }  // namespace coord::watch

@@ -38,12 +38,14 @@ Node::Node(NodeOptions options, NodeState restored, TraceSink& trace)
       hub_(options_.watches),
       retention_(std::move(restored.retention)),
       checkpointed_(index_of(state_.applied())),
-      previous_checkpoint_(checkpointed_) {
+      previous_checkpoint_(checkpointed_),
+      spread_(options_.raft.seed) {
   // Distinct from those of every earlier start: entries of that time may still be applied.
   Prng prng(options_.raft.seed);
   last_number_ = prng.next();
   stream_ = prng.next();
   history_.set_stored(state_.applied());
+  spread_now_ = spread_.below(options_.checkpoint.spread_percent + 1);
 }
 
 std::size_t Node::pending_count() const noexcept {
@@ -264,6 +266,7 @@ void Node::on(Tick& event) {
   } else if (index_of(state_.applied()) >= contact_committed_) {
     fresh_ms_ = std::max(fresh_ms_, contact_ms_);
   }
+  history_.trim();
   tick_streams();
   tick_install();
   tick_repair();
@@ -390,6 +393,7 @@ Effects Node::take_effects() {
       !is_checkpointing_) {
     is_checkpointing_ = true;
     last_checkpoint_ms_ = now_.mono_ms;
+    spread_now_ = spread_.below(options_.checkpoint.spread_percent + 1);
     log_bytes_ = 0;
     effects.checkpoint = state_.take_checkpoint();
     retention_.close_step(options_.retention);
@@ -413,21 +417,26 @@ void Node::maybe_checkpoint() {
   const auto records = state_.dirty_records();
   const auto bytes = state_.dirty_bytes();
   const auto since_ms = now_.mono_ms - last_checkpoint_ms_;
-  const bool is_bulk = since_ms < policy.bulk_ms && bytes >= policy.bulk_bytes_max;
-  const bool is_due = is_bulk || records >= policy.records_max || bytes >= policy.bytes_max ||
-                      log_bytes_ >= policy.log_bytes_max || since_ms >= policy.interval_ms;
+  const auto lowered = [this](std::size_t bound) { return bound - bound / 100 * spread_now_; };
+  const bool is_due = is_bulk() || records >= lowered(policy.records_max) ||
+                      bytes >= lowered(policy.bytes_max) || log_bytes_ >= policy.log_bytes_max ||
+                      since_ms >= policy.interval_ms;
   const bool is_wanted =
       wanted_checkpoint_ > checkpointed_ && index_of(state_.applied()) >= wanted_checkpoint_;
   // An interval alone does not make an idle member write: no-ops leave nothing dirty.
   if (is_wanted || (is_due && records > 0)) checkpoint_under_way_ = index_of(state_.applied());
 }
 
+bool Node::is_bulk() const noexcept {
+  const auto& policy = options_.checkpoint;
+  return now_.mono_ms - last_checkpoint_ms_ < policy.bulk_ms &&
+         state_.dirty().bytes() >= policy.bulk_bytes_max;
+}
+
 bool Node::is_store_late() const noexcept {
   const auto& policy = options_.checkpoint;
   const auto bytes = state_.dirty_bytes();
-  const bool is_bulk =
-      now_.mono_ms - last_checkpoint_ms_ < policy.bulk_ms && bytes >= policy.bulk_bytes_max;
-  return is_checkpointing_ && (is_bulk || bytes >= policy.bytes_max / 4 * 3 ||
+  return is_checkpointing_ && (is_bulk() || bytes >= policy.bytes_max / 4 * 3 ||
                                state_.dirty_records() >= policy.records_max / 4 * 3);
 }
 

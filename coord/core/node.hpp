@@ -41,13 +41,18 @@ namespace coord::core {
 
 // When a checkpoint is due: at the first of these bounds. Scattered updates rewrite fewer pages the
 // more of them one checkpoint holds; a bulk load fills its pages anyway and must not fill memory.
+// It is told by its records: history alone takes no memory that the ring does not take.
 struct CheckpointPolicy {
   std::size_t records_max = 200'000;
   std::size_t bytes_max = 40 * kMiB;      // Most of it history, which the ring holds as well.
-  std::size_t bulk_bytes_max = 4 * kMiB;  // Within bulk_ms of the last one.
+  std::size_t bulk_bytes_max = 4 * kMiB;  // Of records, within bulk_ms of the last one.
   std::int64_t bulk_ms = 1'000;
   std::int64_t interval_ms = 10'000;
   std::size_t log_bytes_max = 192 * kMiB;  // Of entries since the last one.
+  // By how much records_max and bytes_max are drawn lower, each time anew: all members apply the
+  // same, and would otherwise all write their checkpoints at the same moment, which no majority
+  // hides from the writers.
+  std::uint64_t spread_percent = 0;
   // While a checkpoint is under way and the next one has grown to this many times the bounds,
   // writes wait: the store is behind, and memory must not grow.
   std::size_t backlog_factor = 1;
@@ -182,6 +187,7 @@ class Node {
   void touch(SessionId id);
   [[nodiscard]] std::int64_t service_now() const noexcept;
   [[nodiscard]] std::int64_t staleness_ms() const noexcept;
+  [[nodiscard]] bool is_bulk() const noexcept;
   [[nodiscard]] bool is_backlogged() const noexcept;
 
   // node_forward.cpp: what a follower asks of the leader, and the leader's part in it.
@@ -404,8 +410,10 @@ class Node {
   Index checkpoint_under_way_;
   bool is_second_due_ = false;  // A checkpoint of what the last one was of.
   std::int64_t last_checkpoint_ms_ = 0;
-  std::size_t log_bytes_ = 0;  // Of payloads applied since the last checkpoint.
-  Index reap_index_;           // The last Reap that was proposed.
+  Prng spread_;
+  std::size_t spread_now_ = 0;  // CheckpointPolicy::spread_percent as drawn for the next one.
+  std::size_t log_bytes_ = 0;   // Of payloads applied since the last checkpoint.
+  Index reap_index_;            // The last Reap that was proposed.
   ReadId last_read_;
   std::uint64_t last_token_ = 0;
   bool was_leader_ = false;

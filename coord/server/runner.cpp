@@ -75,7 +75,8 @@ Runner::Runner(boost::asio::io_context& loop, std::unique_ptr<core::Node> node,
             is_store_full_ = is_full;
             report_full();
           },
-          [this](core::SnapshotWritten written) { enqueue(std::move(written)); }),
+          [this](core::SnapshotWritten written) { enqueue(std::move(written)); },
+          options_.give_back_memory),
       read_worker_(
           loop, *store_,
           [this](core::StoreAnswer found) { enqueue(core::StoreAnswered{std::move(found)}); },

@@ -36,6 +36,8 @@ struct RunnerOptions {
   // so that what is under way, and the end of sessions, still find room.
   std::function<std::uint64_t()> free_bytes;
   std::uint64_t reserve_bytes = 4 * kMiB;
+  // Returns memory that is free in the process to the system; see StoreWorker. May be empty.
+  std::function<void()> give_back_memory;
 };
 
 class Runner final : public core::Ports {

@@ -18,7 +18,9 @@ using Clock = std::chrono::steady_clock;
 constexpr std::size_t kReadsMax = 1'000'000;
 constexpr std::size_t kWorkMax = 64;
 // A checkpoint so soon after the last one began: the writers are waiting for the store.
-constexpr auto kBusy = std::chrono::seconds(2);
+constexpr auto kBusy = std::chrono::seconds(1);
+// Fewer changes than this for each record: most records are new, or scattered.
+constexpr std::size_t kChangesOfUpdates = 2;
 constexpr auto kInstallWriteMax = std::chrono::seconds(2);
 constexpr auto kStoreFullRetry = std::chrono::milliseconds(200);
 
@@ -59,12 +61,14 @@ void DiskWorker::run() {
 // ---------------------------------------------------------------- StoreWorker
 
 StoreWorker::StoreWorker(boost::asio::io_context& loop, disk::StateStore& store,
-                         core::StateLimits limits, Done done, Full full, Wrote wrote)
+                         core::StateLimits limits, Done done, Full full, Wrote wrote,
+                         GiveBack give_back)
     : loop_(loop),
       store_(store),
       done_(std::move(done)),
       full_(std::move(full)),
       wrote_(std::move(wrote)),
+      give_back_(std::move(give_back)),
       snapshots_(store, limits),
       work_(kWorkMax),
       thread_([this] { run(); }) {}
@@ -128,8 +132,8 @@ bool StoreWorker::carry_out(const core::SnapshotWrite& write) {
 
 bool StoreWorker::carry_out(core::Checkpoint& checkpoint) {
   const auto start = Clock::now();
-  yield_to_others(pthread_self(),
-                  start - std::exchange(last_start_, start) > kBusy && !is_stopping_);
+  const bool is_busy = start - std::exchange(last_start_, start) <= kBusy;
+  yield_to_others(pthread_self(), !is_busy && !is_stopping_);
   const auto result = store_.commit(checkpoint);
   if (!result) {
     if (result.error().failure != Failure::disk_full) {
@@ -144,7 +148,10 @@ bool StoreWorker::carry_out(core::Checkpoint& checkpoint) {
   written.milliseconds =
       std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start).count();
   // The records are freed here, not on the loop: there may be a hundred thousand.
+  const bool is_bulk =
+      is_busy && checkpoint.changes.size() < checkpoint.records.size() * kChangesOfUpdates;
   checkpoint = core::Checkpoint();
+  if (is_bulk && give_back_) give_back_();
   boost::asio::post(loop_, [this, written] {
     full_(false);
     done_(written);

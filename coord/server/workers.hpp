@@ -53,8 +53,11 @@ class StoreWorker {
   using Done = std::function<void(const Written&)>;
   using Full = std::function<void(bool is_full)>;
   using Wrote = std::function<void(core::SnapshotWritten)>;
+  // `give_back` is called on the store's thread with every checkpoint of a bulk load: what it took
+  // is not wanted again, as what updates take is.
+  using GiveBack = std::function<void()>;
   StoreWorker(boost::asio::io_context& loop, disk::StateStore& store, core::StateLimits limits,
-              Done done, Full full, Wrote wrote);
+              Done done, Full full, Wrote wrote, GiveBack give_back);
   ~StoreWorker();
   // Requires: none is under way.
   void commit(core::Checkpoint checkpoint);
@@ -77,6 +80,7 @@ class StoreWorker {
   Done done_;
   Full full_;
   Wrote wrote_;
+  GiveBack give_back_;
   SnapshotWriter snapshots_;  // Of the store thread.
   Mailbox<Work> work_;
   Clock::time_point last_start_;                     // Of the store thread.

@@ -6,6 +6,7 @@ namespace {
 constexpr std::uint64_t kApart = 0x6170617274U;
 constexpr std::uint64_t kLater = 0x6c61746572U;
 constexpr std::uint64_t kLast = 0x6c617374U;
+constexpr std::uint64_t kSpread = 0x737072656164U;
 
 std::int64_t draw(Prng& prng, std::int64_t low, std::int64_t high) {
   return low + static_cast<std::int64_t>(prng.below(static_cast<std::uint64_t>(high - low + 1)));
@@ -180,6 +181,8 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   plan.wal.segment_bytes = 256 * kKiB;
   plan.node.checkpoint.interval_ms = 5'000;
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
+  Prng spread(options.seed ^ kSpread);
+  if (spread.chance(1, 2)) plan.node.checkpoint.spread_percent = 40;
   draw_apart(plan, apart);
   if (plan.has(Fault::paced_observers)) plan.node.raft.observer_interval_ms = draw(later, 1, 50);
   if (plan.members > 1 || plan.changes_ensemble()) draw_snapshots(plan, prng);

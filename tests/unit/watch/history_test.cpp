@@ -77,6 +77,35 @@ TEST(History, ABatchLargerThanTheRingLeavesItEmptyWhenItIsStored) {
   EXPECT_EQ(history.last(), Zxid(4));
 }
 
+TEST(History, LetsGoOfWhatIsStoredAFewAtATime) {
+  constexpr std::uint64_t kCount = 10'000;
+  auto history = make_history(10);
+  for (std::uint64_t zxid = 1; zxid <= kCount; ++zxid) history.append(batch_at(zxid, {"/a"}));
+  history.set_stored(Zxid(kCount));
+  EXPECT_GT(history.size(), kCount / 2);
+  history.check_invariants();
+  std::size_t trims = 0;
+  for (auto before = history.size() + 1; history.size() < before; ++trims) {
+    before = history.size();
+    history.trim();
+    EXPECT_LE(before - history.size(), kCount / 10);
+    EXPECT_EQ(zxids_since(history, history.floor().value()).size(), history.size());
+  }
+  EXPECT_EQ(history.size(), 10U);
+  EXPECT_LT(trims, 100U);
+  // Appending alone comes to the end as well.
+  for (std::uint64_t zxid = 1; zxid <= 100; ++zxid) history.append(batch_at(kCount + zxid, {"/a"}));
+  EXPECT_EQ(history.size(), 100U);
+  history.set_stored(Zxid(kCount + 10));
+  EXPECT_EQ(history.floor(), Zxid(kCount + 10));
+  for (std::uint64_t zxid = 101; zxid <= 600; ++zxid) {
+    history.append(batch_at(kCount + zxid, {"/a"}));
+    history.set_stored(Zxid(kCount + zxid));
+  }
+  EXPECT_EQ(history.size(), 10U);
+  history.check_invariants();
+}
+
 TEST(History, IsBoundedByBytes) {
   WatchLimits limits;
   limits.history_bytes_max = 10 * kKiB;
