@@ -33,10 +33,9 @@ namespace {
 using Clock = std::chrono::steady_clock;
 
 constexpr std::size_t kPageBytes = 4096;
-// The write-back of a commit: see sync().
-constexpr std::uint64_t kPieceBytes = 64 * kKiB;
-// A larger file is not taken out of the map piece by piece: most of it was not written.
-constexpr std::uint64_t kUnmappedBytesMax = 128 * kMiB;
+// The write-back of a commit: see sync(). Smaller pieces cost more requests to the disk, larger
+// ones hold up the syncs of the log for longer.
+constexpr std::uint64_t kPieceBytes = 256 * kKiB;
 constexpr int kPausesPerWork = 2;  // At least.
 constexpr auto kPauseMax = std::chrono::milliseconds(50);
 constexpr auto kCleanPiece = std::chrono::microseconds(30);  // Nothing was written.
@@ -352,7 +351,7 @@ Result<void> LmdbStore::sync(bool is_paced) {
   const auto end = (info.me_last_pgno + 1) * kPageBytes;
   auto found = written_map(info.me_last_pgno);
   if (!found) return found.error();
-  auto* const map = end <= kUnmappedBytesMax ? found.value() : nullptr;
+  auto* const map = found.value();
   for (std::uint64_t at = 0; is_paced && at < end; at += kPieceBytes) {
     // To write a page out, the kernel takes the right to write from whoever has it mapped, and
     // interrupts every processor that this process runs on, for each page. Taken out of the map
