@@ -20,23 +20,17 @@ Result<StartState> combine(const std::optional<core::CheckpointMark>& mark,
   const auto after = std::find_if(entries.begin(), entries.end(), [&](const auto& entry) {
     return entry->index > start.checkpoint.index;
   });
-  if (after != entries.begin()) {
-    const auto& covered = *std::prev(after);
-    const bool contradicts =
-        covered->index == start.checkpoint.index && covered->term != start.checkpoint.term;
-    // What follows was either there before the snapshot, or written after it was installed. Whoever
-    // leads in the snapshot's term or later has its last entry (thesis, section 3.6.3), so entries
-    // that follow another one in its place are of earlier terms, all of them.
-    if (contradicts && after != entries.end() && (*after)->term < start.checkpoint.term) {
-      return start;
-    }
-  }
   if (after == entries.end()) return start;
   if ((*after)->index != start.checkpoint.index.next()) {
     return error(Failure::corrupt,
                  "entries are missing: the checkpoint ends at index {}, the log begins at {}",
                  start.checkpoint.index, (*after)->index);
   }
+  // Terms never fall along a log, so these do not belong behind the mark: a snapshot replaced the
+  // entry that they follow, which may have been recycled since. They were there before it was
+  // installed, all of them: whoever leads in the snapshot's term or later has its last entry
+  // (thesis, section 3.6.3), and what it sends takes their places.
+  if ((*after)->term < start.checkpoint.term) return start;
   start.entries.assign(std::make_move_iterator(after), std::make_move_iterator(entries.end()));
   return start;
 }

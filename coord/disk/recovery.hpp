@@ -19,8 +19,8 @@ struct StartState {
 
 // Drops the entries that the checkpoint covers. `corrupt` when entries are missing between the
 // mark and the log, or when the log is new although there is a checkpoint: the vote and the last
-// entries were then lost. A log that contradicts the mark at the mark's own index is what a
-// snapshot replaced: it is dropped, but not what was written after the snapshot was installed.
+// entries were then lost. Entries of an earlier term than the mark's are what a snapshot replaced:
+// they are dropped, but not what was written after it was installed.
 [[nodiscard]] Result<StartState> combine(const std::optional<core::CheckpointMark>& mark,
                                          WalRecovered recovered);
 

@@ -33,6 +33,7 @@ TEST(Recovery, the_log_continues_the_checkpoint_or_is_refused) {
       {"a new log beside a checkpoint", mark_at(3), 0, 0, 0, {}, "the log is missing"},
       {"a log without entries", mark_at(3), 0, 0, 2, {}, ""},
       {"a log that a snapshot replaced", mark_at(4, 3), 1, 6, 3, {}, ""},
+      {"a log that a snapshot replaced, recycled up to the mark", mark_at(3, 3), 4, 6, 3, {}, ""},
       {"a log that ends where a snapshot replaced it", mark_at(6, 3), 1, 6, 3, {}, ""},
   };
   for (const auto& c : cases) {
