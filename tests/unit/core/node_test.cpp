@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
+
 #include "harness.hpp"
 
 namespace coord::core {
@@ -229,6 +231,51 @@ TEST(Node, ACheckpointIsDueByRecordsBytesLogOrTime) {
   world.advance(60'000);
   // A first start may write what a fresh tree holds; nothing after it.
   EXPECT_LT(world.node().checkpointed(), index_of(world.node().state().applied()));
+}
+
+// History alone is no bulk load: the pages that updates share are written once for all of them.
+TEST(Node, UpdatesOfOneNodeGather) {
+  Harness::Options options;
+  options.checkpoint.bulk_bytes_max = 4'000;
+  options.checkpoint.bulk_ms = 1LL << 40;
+  options.checkpoint.interval_ms = 1LL << 40;
+  Harness world(options);
+  world.put("/a", "1");
+  const auto checkpointed = world.node().checkpointed();
+  for (int i = 0; i < 100; ++i) world.put("/a", std::string(100, 'v'));
+  EXPECT_EQ(world.node().checkpointed(), checkpointed);
+  EXPECT_GT(world.node().state().dirty_bytes(), options.checkpoint.bulk_bytes_max);
+  for (int i = 0; i < 100; ++i) world.put(fmt::format("/b{}", i), std::string(100, 'v'));
+  EXPECT_GT(world.node().checkpointed(), checkpointed);
+}
+
+TEST(Node, DrawsTheBoundsOfEachCheckpointApart) {
+  for (const std::uint64_t spread : {0U, 40U}) {
+    Harness::Options options;
+    options.checkpoint.records_max = 300;
+    options.checkpoint.spread_percent = spread;
+    Harness world(options);
+    world.put("/a", "1");
+    std::vector<std::uint64_t> lengths;
+    auto last = world.node().checkpointed();
+    for (int i = 0; i < 3'000; ++i) {
+      world.put("/a", "1");
+      const auto now = world.node().checkpointed();
+      if (now == last) continue;
+      lengths.push_back(now.value() - last.value());
+      last = now;
+    }
+    ASSERT_GT(lengths.size(), 10U);
+    lengths.erase(lengths.begin());  // It may have begun before.
+    const auto [least, most] = std::minmax_element(lengths.begin(), lengths.end());
+    EXPECT_LE(*most, 300U);
+    if (spread == 0) {
+      EXPECT_EQ(*least, *most);
+    } else {
+      EXPECT_LT(*least, *most * 9 / 10);
+      EXPECT_GE(*least, *most * 6 / 10 - 1);
+    }
+  }
 }
 
 TEST(Node, AnIdleMemberWritesNoCheckpoints) {
