@@ -20,7 +20,7 @@ std::string with_a_long_beginning(std::uint64_t n) {
 std::string of_many_bytes(std::uint64_t n) {
   return fmt::format("{:03}-the-same-again-and-again-{}", n / 100, n);
 }
-// Each begins as the one before: "", then 0x00 and 0xff behind one another.
+// Of the least and the greatest byte; many are the beginning of others.
 std::string of_extreme_bytes(std::uint64_t n) {
   std::string name = "n";
   for (; n > 0; n /= 3) name += std::string(n % 3, n % 2 == 0 ? '\0' : '\xff') + 'x';
