@@ -18,7 +18,7 @@ namespace {
 // before the first.
 constexpr std::int64_t kElections = 10;
 constexpr std::int64_t kLiveUs = 100'000;
-// How long followers may take to have everything.
+// How long followers may take to have everything, a majority included.
 constexpr std::int64_t kCatchUpUs = 14 * kSecond;
 // How long changes that are under way may take when the faults are over: standbys catch up one
 // after the other.
@@ -266,7 +266,7 @@ void World::on_hand_over(MemberId from, MemberId to) {
 // ---------------------------------------------------------------- the end of the faults
 
 std::int64_t World::led_from_us() const noexcept {
-  return calm_us_ + kElections * plan_.node.raft.election_timeout_ms * 1'000 + kSecond;
+  return calm_us_ + kElections * plan_.node.raft.election_timeout_ms * 1'000 + kSecond + late_us_;
 }
 
 void World::end_storms() {
@@ -276,13 +276,41 @@ void World::end_storms() {
   }
   if (plan_.changes_ensemble()) settle_ensemble();
   calm_us_ = now_us_;
-  after(led_from_us() - now_us_, [this] {
-    const auto* now = leader();
-    if (now == nullptr || !is_core(now->id())) return fail(18, "liveness: there is no leader");
-    term_ = now->node().raft().term();
-    note("led", now->id().value(), term_.value());
-    watch_liveness();
-  });
+  after(led_from_us() - now_us_, [this] { expect_leader(); });
+}
+
+// Where a majority must install a snapshot first, which goes at a bounded rate, nothing can be
+// confirmed before it has.
+void World::expect_leader() {
+  if (has_failed()) return;
+  const auto wait = [this](std::int64_t us) {
+    late_us_ += us;
+    after(us, [this] { expect_leader(); });
+  };
+  const auto* now = leader();
+  if (now == nullptr || !is_core(now->id())) return fail(18, "liveness: there is no leader");
+  if (!has_majority(*now)) {
+    if (late_us_ >= kCatchUpUs) return fail(18, "liveness: no majority has caught up");
+    is_behind_ = true;
+    return wait(kLiveUs);
+  }
+  // What was asked meanwhile follows.
+  if (std::exchange(is_behind_, false)) return wait(kSecond);
+  term_ = now->node().raft().term();
+  note("led", now->id().value(), term_.value());
+  watch_liveness();
+}
+
+// Has a majority, of those that must do alone, all that is committed?
+bool World::has_majority(const Member& leader) const {
+  const auto& raft = leader.node().raft();
+  const auto& voters = raft.membership().voters;
+  std::size_t whole = 1;
+  for (const auto& peer : raft.peers()) {
+    const bool is_voter = std::find(voters.begin(), voters.end(), peer.id) != voters.end();
+    if (is_voter && is_core(peer.id) && peer.match >= raft.committed()) ++whole;
+  }
+  return whole > voters.size() / 2;
 }
 
 bool World::is_ensemble_at_rest() {

@@ -203,6 +203,10 @@ Outcome World::run() {
   if (!has_failed() && !is_cut_short) {
     end_storms();
     run_until(calm_us_ + kQuietUs);
+    // As long again as a majority was waited for.
+    while (!has_failed() && now_us_ < calm_us_ + kQuietUs + late_us_) {
+      run_until(calm_us_ + kQuietUs + late_us_);
+    }
     is_closing_ = true;
     run_until(now_us_ + kClosingUs);
     settle();

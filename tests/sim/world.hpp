@@ -148,7 +148,7 @@ class World {
   [[nodiscard]] bool is_stormy() const noexcept { return now_us_ < plan_.faults_end_us; }
   // Nothing disturbs anybody any more, and the ensemble is at rest. Far away until it is known.
   [[nodiscard]] std::int64_t calm_us() const noexcept { return calm_us_; }
-  // From then on a leader is there, and stays.
+  // From then on a leader is there, and stays, and a majority has what is committed.
   [[nodiscard]] std::int64_t led_from_us() const noexcept;
   // One more member, with nothing on its disk, that nobody knows yet.
   [[nodiscard]] bool may_hire() const noexcept;
@@ -207,6 +207,8 @@ class World {
   void replace_lost(MemberId lost, MemberId with);
   [[nodiscard]] bool has_lost_members() const;
   void choose_core();
+  void expect_leader();
+  [[nodiscard]] bool has_majority(const Member& leader) const;
   void watch_liveness();
   void settle();
   [[nodiscard]] Member& any_member();
@@ -234,6 +236,8 @@ class World {
   std::set<MemberId> lost_;   // Whose disk was damaged for good.
   std::set<MemberId> known_;  // Members of the ensemble when it was last looked at.
   std::int64_t calm_us_ = INT64_MAX / 4;
+  std::int64_t late_us_ = 0;  // Waited for a majority to catch up.
+  bool is_behind_ = false;
   Term term_;  // Of the leader that came after the faults.
   std::vector<std::unique_ptr<Member>> members_;
   std::vector<std::unique_ptr<Client>> clients_;
