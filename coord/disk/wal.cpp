@@ -48,6 +48,8 @@ class FileWal final : public Wal {
   Result<void> write_batch();
   Result<void> begin_segment();
   Result<void> retire_oldest();
+  [[nodiscard]] bool is_short_ahead() const noexcept;
+  Result<void> write_ahead();
   [[nodiscard]] Result<void> check_usable() const;
   Result<void> fail(Error why);
   [[nodiscard]] bool is_ready(const Spare& spare) const noexcept {
@@ -124,11 +126,30 @@ Result<void> FileWal::create() {
     COORD_TRY(file_->write_at(kSectorBytes, std::string(kSectorBytes, '\0')));
   }
   segments_.push_back(WalSegment{.sequence = 1});
+  while (is_short_ahead()) {
+    // On a full disk there are no pre-written blocks.
+    if (auto written = write_ahead(); !written) {
+      if (written.error().failure != Failure::disk_full) return written;
+      break;
+    }
+  }
   generation_ = 1;
   chain_ = options_.salt;
   encode(WalBatch{}, true);
   COORD_TRY(write_batch());
   return file_->sync();
+}
+
+bool FileWal::is_short_ahead() const noexcept {
+  return file_bytes_ <
+         std::min(options_.segment_bytes, segments_.back().used + options_.ahead_bytes);
+}
+
+Result<void> FileWal::write_ahead() {
+  const auto piece = std::min<std::uint64_t>(kPrepareBytes, options_.segment_bytes - file_bytes_);
+  COORD_TRY(file_->write_at(file_bytes_, std::string(static_cast<std::size_t>(piece), '\0')));
+  file_bytes_ += piece;
+  return success();
 }
 
 // A file that was cut inside a sector gets whole sectors again.
@@ -269,7 +290,11 @@ Result<void> FileWal::append_once(const WalBatch& batch) {
     COORD_TRY(begin_segment());
     encode(batch, true);
   }
+  const bool is_first = segments_.back().used == 0;
   COORD_TRY(write_batch());
+  // The sync of it counts as one of the directory: until then retire_oldest() must wait, also when
+  // the segment was begun before a restart.
+  if (is_first) directory_wanted_.store(++directory_changes_, std::memory_order_release);
   auto& segment = segments_.back();
   if (batch.hard_state) hard_state_ = *batch.hard_state;
   if (!batch.entries.empty()) {
@@ -366,6 +391,14 @@ Result<void> FileWal::retire_oldest() {
 Result<bool> FileWal::prepare() {
   COORD_TRY(check_usable());
   COORD_TRY(retire_oldest());
+  if (is_short_ahead()) {
+    if (auto written = write_ahead(); !written) return fail(std::move(written).error()).error();
+    if (auto synced = file_->sync(); !synced) {
+      has_failed_.store(true, std::memory_order_release);
+      return std::move(synced).error();
+    }
+    return true;
+  }
   const auto ready = static_cast<std::size_t>(std::count_if(
       spares_.begin(), spares_.end(), [&](const Spare& spare) { return is_ready(spare); }));
   if (ready >= options_.spare_segments) return false;

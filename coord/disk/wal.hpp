@@ -24,6 +24,9 @@ namespace coord::disk {
 struct WalOptions {
   std::uint64_t segment_bytes = 64ULL << 20;
   std::size_t spare_segments = 1;  // Pre-written ones that are kept ready.
+  // So many bytes of the segment that is written to are pre-written, where it is not one that was
+  // a spare: a file system syncs what makes a file longer together with blocks of its own.
+  std::uint64_t ahead_bytes = 0;
   std::size_t batch_bytes_max = 80ULL << 20;
   // Used once, when the log is made: random bytes, so that no client can write into a value what
   // recovery would take for a batch. The simulator gives any number.
@@ -65,9 +68,9 @@ class Wal {
   // Entries with an index <= `keep_after` are not needed any more: segments that hold only such
   // ones become spares, one for each sync() that follows.
   [[nodiscard]] virtual Result<void> recycle(Index keep_after) = 0;
-  // Pre-writes and syncs a bounded piece (256 KiB, about 0.5 ms) of the next spare segment if one
-  // is missing; true if there is more to do. Called when the loop is idle or the log is half full.
-  // disk_full: may be called again later.
+  // Pre-writes and syncs a bounded piece (256 KiB, about 0.5 ms): of the segment that is written to
+  // if less than `ahead_bytes` are left, else of the next spare if one is missing. True if there is
+  // more to do. Call it between two syncs. disk_full: may be called again later.
   [[nodiscard]] virtual Result<bool> prepare() = 0;
   // Bytes of batches since the segment that holds the first entry > `index` began.
   [[nodiscard]] virtual std::uint64_t bytes_after(Index index) const = 0;

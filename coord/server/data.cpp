@@ -95,6 +95,8 @@ Result<std::uint64_t> disk_id(const std::string& directory) {
 
 namespace {
 
+constexpr std::uint64_t kAheadBytes = 8 * kMiB;
+
 // What a member without data begins with; empty for one that joins: the leader tells it.
 election::Membership first_membership(const Config& config) {
   election::Membership membership;
@@ -117,6 +119,7 @@ Result<Opened> open_data(const Config& config, disk::Disk& wal_disk) {
   // The log first: what the checkpoint covers of it is dropped, and the tree takes that memory.
   disk::WalOptions options;
   options.segment_bytes = config.wal_segment_bytes;
+  options.ahead_bytes = kAheadBytes;
   options.salt = random_number();
   COORD_TRY(auto wal, disk::open_wal(wal_disk, options));
   const auto& tail = wal.recovered.tail;

@@ -13,6 +13,7 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(20);
 // A checkpoint that takes longer waits for a processor that others keep busy.
 constexpr std::int64_t kCheckpointMs = 9'000;
+constexpr int kIdlePieces = 4;
 constexpr auto kFullRetry = std::chrono::milliseconds(250);
 // Backups that are read at one time: while one is, the store's file can only grow.
 constexpr std::size_t kBackupsMax = 2;
@@ -99,13 +100,22 @@ void Runner::tick() {
         node_->is_store_late() || mono_ns() / 1'000'000 - checkpoint_since_ms_ > kCheckpointMs;
     if (is_checkpointing_ && is_late) store_worker_.hurry();
     store_worker_.hurry_late_install();
-    is_prepare_due_ = is_preparing_;
-    if (!under_way_) prepare_log();
+    tick_log();
     if (drained_ && (is_idle() || mono_ns() / 1'000'000 >= drain_until_ms_)) {
       std::exchange(drained_, nullptr)();
     }
     tick();
   });
+}
+
+// While nothing is written the log is prepared in larger steps: then it is ready when it is needed.
+void Runner::tick_log() {
+  const bool is_quiet = std::exchange(batches_seen_, batches_) == batches_;
+  for (int i = 0; i < (is_quiet ? kIdlePieces : 1) && !under_way_; ++i) {
+    is_prepare_due_ = is_preparing_;
+    prepare_log();
+  }
+  is_prepare_due_ = is_preparing_ && under_way_;
 }
 
 // The log may only be prepared between two syncs; under load that moment is short. Not on a disk
@@ -236,6 +246,8 @@ void Runner::write_gathered() {
   metrics_.batch(gathered_.batch.entries.size());
   for (const auto& entry : gathered_.batch.entries) unchecked_bytes_ += entry->payload.size();
   if (unchecked_bytes_ > options_.reserve_bytes / 8) check_room();
+  ++batches_;
+  is_preparing_ = true;
   under_way_ = std::exchange(gathered_, Unsynced());
   disk_worker_.sync();
 }

@@ -101,6 +101,7 @@ class Runner final : public core::Ports {
   void on_log_full();
   void report_full();
   void check_room();
+  void tick_log();
   void prepare_log();
   void on_snapshot_read(core::SnapshotWasRead found);
   void end_backup(ConnectionId connection);
@@ -127,6 +128,8 @@ class Runner final : public core::Ports {
   bool is_room_low_ = false;
   std::uint64_t unchecked_bytes_ = 0;  // Written since check_room() looked last.
   bool is_prepare_due_ = false;
+  std::uint64_t batches_ = 0;  // Written to the log.
+  std::uint64_t batches_seen_ = 0;
   bool was_full_ = false;
   bool is_preparing_ = true;  // Spare segments may be missing.
   bool is_checkpointing_ = false;

@@ -173,6 +173,7 @@ void Member::write_gathered() {
     is_log_full_ = false;
     report_full();
   }
+  is_preparing_ = true;
   under_way_ = std::exchange(gathered_, Unsynced());
   is_synced_ = false;
   // The disk thread: the sync happens at some moment, and is reported at a later one.

@@ -183,6 +183,7 @@ Plan draw_plan(const RunOptions& options, Prng& prng) {
   if (plan.has(Fault::small_limits)) draw_limits(plan, prng);
   Prng spread(options.seed ^ kSpread);
   if (spread.chance(1, 2)) plan.node.checkpoint.spread_percent = 40;
+  if (spread.chance(1, 2)) plan.wal.ahead_bytes = 512 * spread.between(1, 512);
   draw_apart(plan, apart);
   if (plan.has(Fault::paced_observers)) plan.node.raft.observer_interval_ms = draw(later, 1, 50);
   if (plan.members > 1 || plan.changes_ensemble()) draw_snapshots(plan, prng);

@@ -202,12 +202,13 @@ struct Life {
   std::uint64_t appended = 0;  // Entries up to here may be.
   HardState hard_state;        // Of the last synced batch.
   std::uint64_t kept_after = 0;
+  WalOptions options = kSmall;
 };
 
 // False once the power is gone.
 bool live(sim::SimDisk& disk, Life& life, std::uint64_t until, std::uint64_t seed) {
   Prng prng(seed);
-  auto opened = open_wal(disk, kSmall);
+  auto opened = open_wal(disk, life.options);
   if (!opened) return false;
   auto& wal = *opened.value().wal;
   const auto& entries = opened.value().recovered.entries;
@@ -249,11 +250,12 @@ void check_after(const WalRecovered& recovered, const Life& life, std::uint64_t 
   }
 }
 
-TEST(WalCrash, after_a_power_loss_at_any_operation_every_synced_entry_is_there) {
+void lose_power_at_any_operation(const WalOptions& options) {
   std::uint64_t operations = 0;
   {
     sim::SimDisk disk;
     Life life;
+    life.options = options;
     ASSERT_TRUE(live(disk, life, 150, 1));
     operations = disk.operations();
   }
@@ -263,12 +265,13 @@ TEST(WalCrash, after_a_power_loss_at_any_operation_every_synced_entry_is_there) 
       sim::SimDisk disk;
       Prng prng(at * 1000 + chance);
       Life life;
+      life.options = options;
       disk.crash_at(at);
       ASSERT_FALSE(live(disk, life, 150, 1));
       // Twice more: the second life begins on what the first one left, and is hit as well.
       for (int round = 0; round < 3; ++round) {
         disk.crash(prng, sim::CrashOdds{.kept_percent = chance % 4 * 33, .torn_percent = 20});
-        auto opened = open_wal(disk, kSmall);
+        auto opened = open_wal(disk, options);
         ASSERT_TRUE(opened) << "operation " << at << " chance " << chance << " round " << round
                             << ": " << opened.error().message;
         check_after(opened.value().recovered, life, at);
@@ -283,6 +286,16 @@ TEST(WalCrash, after_a_power_loss_at_any_operation_every_synced_entry_is_there) 
       }
     }
   }
+}
+
+TEST(WalCrash, after_a_power_loss_at_any_operation_every_synced_entry_is_there) {
+  lose_power_at_any_operation(kSmall);
+}
+
+TEST(WalCrash, and_where_zeros_are_written_ahead) {
+  auto options = kSmall;
+  options.ahead_bytes = 2048;
+  lose_power_at_any_operation(options);
 }
 
 }  // namespace

@@ -140,6 +140,58 @@ TEST(Wal, prepare_writes_a_spare_in_pieces_and_then_has_nothing_to_do) {
   EXPECT_EQ(disk.content(segment_name(2)).size(), 1U << 20);
 }
 
+TEST(Wal, zeros_are_written_ahead_of_the_log_and_then_the_spare) {
+  sim::SimDisk disk;
+  auto options = kSmall;
+  options.segment_bytes = 2 << 20;
+  options.ahead_bytes = 300'000;
+  auto opened = open(disk, options);
+  const auto size = [&](const std::string& name) { return disk.content(name).size(); };
+  constexpr std::size_t kPiece = 256 * 1024;
+  EXPECT_EQ(size(segment_name(1)), 2 * kPiece) << "from the first batch on";
+  // A batch stays within what was written ahead, so that the file does not become longer.
+  put(*opened.wal, batch_of({entry(1, 1, 250'000)}));
+  EXPECT_EQ(size(segment_name(1)), 2 * kPiece);
+  EXPECT_TRUE(opened.wal->prepare().value());
+  EXPECT_EQ(size(segment_name(1)), 3 * kPiece);
+  EXPECT_EQ(disk.list().value(), std::vector{segment_name(1)});
+  while (opened.wal->prepare().value()) {
+  }
+  EXPECT_EQ(size(segment_name(1)), 3 * kPiece);
+  EXPECT_EQ(size(spare_name(1)), options.segment_bytes);
+  // Synced: the zeros are there after a power loss too.
+  Prng prng(1);
+  disk.crash(prng, sim::CrashOdds{.kept_percent = 0});
+  EXPECT_EQ(size(segment_name(1)), 3 * kPiece);
+  opened.wal.reset();
+  auto again = open(disk, options);
+  EXPECT_EQ(indexes(again.recovered), from_to(1, 1));
+  EXPECT_FALSE(again.recovered.tail.was_cut) << again.recovered.tail.reason;
+  // Never beyond the end of the segment.
+  for (std::uint64_t i = 2; i <= 8; ++i) put(*again.wal, batch_of({entry(i, 1, 250'000)}));
+  while (again.wal->prepare().value()) {
+  }
+  EXPECT_EQ(size(segment_name(1)), options.segment_bytes);
+}
+
+TEST(Wal, a_log_is_made_on_a_disk_without_room_for_zeros_ahead) {
+  sim::SimDisk disk;
+  auto options = kSmall;
+  options.segment_bytes = 1 << 20;
+  options.ahead_bytes = 512 * 1024;
+  disk.faults.capacity_bytes = 100 * 1024;
+  auto opened = open(disk, options);
+  put(*opened.wal, batch_of({entry(1)}));
+  const auto refused = opened.wal->prepare();
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().failure, Failure::disk_full);
+  put(*opened.wal, batch_of({entry(2)}));
+  disk.faults.capacity_bytes.reset();
+  EXPECT_TRUE(opened.wal->prepare().value());
+  opened.wal.reset();
+  EXPECT_EQ(indexes(open(disk, options).recovered), from_to(1, 2));
+}
+
 TEST(Wal, half_a_spare_is_finished_after_a_restart) {
   sim::SimDisk disk;
   auto options = kSmall;
