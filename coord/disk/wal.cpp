@@ -16,6 +16,12 @@ namespace {
 constexpr std::size_t kPrepareBytes = 256 * 1024;
 constexpr std::size_t kBufferKeptBytes = 4U << 20;
 
+bool is_contiguous(const std::vector<election::SharedEntry>& entries) {
+  return std::adjacent_find(entries.begin(), entries.end(), [](const auto& a, const auto& b) {
+           return a->index.next() != b->index;
+         }) == entries.end();
+}
+
 class FileWal final : public Wal {
  public:
   FileWal(Disk& disk, const WalOptions& options) : disk_(disk), options_(options) {}
@@ -279,6 +285,7 @@ Result<bool> FileWal::drop_spares() {
 
 Result<void> FileWal::append_once(const WalBatch& batch) {
   COORD_TRY(check_usable());
+  COORD_CHECK(is_contiguous(batch.entries), "the entries of a batch are contiguous");
   COORD_TRY(retire_oldest());
   encode(batch, segments_.back().used == 0);
   if (buffer_.size() > options_.batch_bytes_max) {
@@ -437,6 +444,19 @@ std::uint64_t FileWal::bytes_after(Index index) const {
 }
 
 }  // namespace
+
+void WalBatch::add(WalBatch&& later) {
+  if (later.hard_state) hard_state = later.hard_state;
+  if (later.entries.empty()) return;
+  const auto first = later.entries.front()->index;
+  while (!entries.empty() && entries.back()->index >= first) entries.pop_back();
+  if (!entries.empty() && entries.back()->index.next() != first) entries.clear();
+  if (entries.empty()) {
+    entries = std::move(later.entries);
+  } else {
+    std::move(later.entries.begin(), later.entries.end(), std::back_inserter(entries));
+  }
+}
 
 Result<OpenedWal> open_wal(Disk& disk, const WalOptions& options) {
   if (options.segment_bytes < 2 * kSectorBytes || options.segment_bytes % kSectorBytes != 0) {

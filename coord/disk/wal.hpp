@@ -36,7 +36,12 @@ struct WalOptions {
 // One unit of durability: all of it or nothing is there after a crash.
 struct WalBatch {
   std::optional<election::HardState> hard_state;
-  std::vector<election::SharedEntry> entries;  // Replace the log from the first one's index on.
+  // Contiguous. They replace the log from the first one's index on.
+  std::vector<election::SharedEntry> entries;
+
+  // Adds what is asked for later: its entries replace those from its first index on. Where they do
+  // not follow what is here, a snapshot took the place of what is here, and what lies between.
+  void add(WalBatch&& later);
 };
 
 // What was found at the end of the log at start, for the log of the operator.

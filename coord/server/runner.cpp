@@ -20,20 +20,6 @@ constexpr std::size_t kBackupsMax = 2;
 // Streams of backups are numbered by their connections, above those that Node counts.
 constexpr std::uint64_t kBackupStream = 1ULL << 63U;
 
-// Adds what a later turn asks for to what an earlier one did: entries of the same index are
-// replaced by the later ones, and everything after them goes, as on disk.
-void append(disk::WalBatch& batch, election::Persist&& persist) {
-  if (persist.hard_state) batch.hard_state = persist.hard_state;
-  if (persist.entries.empty()) return;
-  const auto first = persist.entries.front()->index;
-  while (!batch.entries.empty() && batch.entries.back()->index >= first) batch.entries.pop_back();
-  if (batch.entries.empty()) {
-    batch.entries = std::move(persist.entries);
-  } else {
-    std::move(persist.entries.begin(), persist.entries.end(), std::back_inserter(batch.entries));
-  }
-}
-
 }  // namespace
 
 std::int64_t mono_ns() {
@@ -219,7 +205,7 @@ void Runner::persist(election::Persist persist, std::vector<core::Message> after
   if (gathered_.number == 0) gathered_.since_ns = mono_ns();
   COORD_CHECK(persist.number > gathered_.number, "persists are numbered in order");
   gathered_.number = persist.number;
-  append(gathered_.batch, std::move(persist));
+  gathered_.batch.add({persist.hard_state, std::move(persist.entries)});
   std::move(after.begin(), after.end(), std::back_inserter(gathered_.after));
   if (!under_way_) write_gathered();
 }

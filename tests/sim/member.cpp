@@ -21,14 +21,6 @@ constexpr std::int64_t kFullRetryUs = 250'000;
 constexpr std::int64_t kStoreRetryUs = 200'000;
 constexpr std::int64_t kSlowSyncUs = 300'000;
 
-void append(disk::WalBatch& batch, election::Persist&& persist) {
-  if (persist.hard_state) batch.hard_state = persist.hard_state;
-  if (persist.entries.empty()) return;
-  const auto first = persist.entries.front()->index;
-  while (!batch.entries.empty() && batch.entries.back()->index >= first) batch.entries.pop_back();
-  std::move(persist.entries.begin(), persist.entries.end(), std::back_inserter(batch.entries));
-}
-
 }  // namespace
 
 Member::Member(World& world, MemberId id)
@@ -142,7 +134,7 @@ void Member::persist(election::Persist persist, std::vector<core::Message> after
   if (world_.mutant() == Mutant::event_at_append) tell_ahead(persist);
   COORD_CHECK(persist.number > gathered_.number, "persists are numbered in order");
   gathered_.number = persist.number;
-  append(gathered_.batch, std::move(persist));
+  gathered_.batch.add({persist.hard_state, std::move(persist.entries)});
   if (world_.mutant() == Mutant::reply_before_sync) send(std::exchange(after, {}));
   std::move(after.begin(), after.end(), std::back_inserter(gathered_.after));
   if (is_told_early()) {

@@ -140,6 +140,28 @@ TEST(Wal, prepare_writes_a_spare_in_pieces_and_then_has_nothing_to_do) {
   EXPECT_EQ(disk.content(segment_name(2)).size(), 1U << 20);
 }
 
+TEST(Wal, what_gathers_in_a_batch_is_contiguous) {
+  using election::HardState;
+  const auto indexes_of = [](const WalBatch& batch) {
+    return indexes(WalRecovered{.hard_state = {}, .entries = batch.entries, .tail = {}});
+  };
+  WalBatch batch;
+  batch.add(batch_of({entry(4), entry(5)}));
+  batch.add(batch_of({entry(6)}));
+  EXPECT_EQ(indexes_of(batch), from_to(4, 6));
+  batch.add(WalBatch{HardState{Term(2), MemberId(1)}, {}});
+  EXPECT_EQ(indexes_of(batch), from_to(4, 6));
+  batch.add(batch_of({entry(5, 2)}));
+  EXPECT_EQ(indexes_of(batch), from_to(4, 5));
+  EXPECT_EQ(batch.entries.back()->term, Term(2));
+  EXPECT_EQ(batch.hard_state->term, Term(2));
+  // A snapshot at 8 was installed before these came.
+  batch.add(batch_of({entry(9, 2), entry(10, 2)}));
+  EXPECT_EQ(indexes_of(batch), from_to(9, 10));
+  batch.add(batch_of({entry(3, 3)}));
+  EXPECT_EQ(indexes_of(batch), from_to(3, 3));
+}
+
 TEST(Wal, zeros_are_written_ahead_of_the_log_and_then_the_spare) {
   sim::SimDisk disk;
   auto options = kSmall;
