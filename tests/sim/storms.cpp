@@ -398,7 +398,7 @@ bool World::is_settled() {
   const auto peers = first->node().raft().peers();
   return std::all_of(members_.begin(), members_.end(), [&](const auto& member) {
     if (!is_core(member->id())) return true;
-    return member->node().state().applied() == applied;
+    return member->is_up() && member->node().state().applied() == applied;
   });
 }
 
@@ -407,6 +407,9 @@ void World::settle() {
   while (!has_failed() && !is_settled() && now_us_ < end) run_until(now_us_ + kLiveUs);
   if (has_failed() || is_settled()) return;
   for (auto& member : members_) {
+    if (is_core(member->id()) && !member->is_up()) {
+      return fail(17, fmt::format("member {} is down", member->id()));
+    }
     if (!is_core(member->id()) ||
         member->node().state().applied().value() == checker_->model().applied().value()) {
       continue;
