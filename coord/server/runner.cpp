@@ -13,7 +13,7 @@ namespace {
 constexpr auto kTick = std::chrono::milliseconds(20);
 // A checkpoint that takes longer waits for a processor that others keep busy.
 constexpr std::int64_t kCheckpointMs = 9'000;
-constexpr int kIdlePieces = 4;
+constexpr int kIdlePieces = 4;  // Of the log, prepared in one tick.
 constexpr auto kFullRetry = std::chrono::milliseconds(250);
 // Backups that are read at one time: while one is, the store's file can only grow.
 constexpr std::size_t kBackupsMax = 2;

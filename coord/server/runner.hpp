@@ -131,7 +131,7 @@ class Runner final : public core::Ports {
   std::uint64_t batches_ = 0;  // Written to the log.
   std::uint64_t batches_seen_ = 0;
   bool was_full_ = false;
-  bool is_preparing_ = true;  // Spare segments may be missing.
+  bool is_preparing_ = true;  // Blocks ahead, or a spare segment, may be missing.
   bool is_checkpointing_ = false;
   std::int64_t checkpoint_since_ms_ = 0;
   std::int64_t drain_until_ms_ = 0;
