@@ -99,21 +99,22 @@ void Runner::tick_log() {
   const bool is_quiet = std::exchange(batches_seen_, batches_) == batches_;
   for (int i = 0; i < (is_quiet ? kIdlePieces : 1) && !under_way_; ++i) {
     is_prepare_due_ = is_preparing_;
-    prepare_log();
+    if (!prepare_log()) break;
   }
   is_prepare_due_ = is_preparing_ && under_way_;
 }
 
 // The log may only be prepared between two syncs; under load that moment is short. Not on a disk
 // that is full or nearly so: the log itself needs that room.
-void Runner::prepare_log() {
-  if (!std::exchange(is_prepare_due_, false) || was_full_) return;
+bool Runner::prepare_log() {
+  if (!std::exchange(is_prepare_due_, false) || was_full_) return false;
   const auto more = wal_->prepare();
-  if (more) {
-    is_preparing_ = more.value();
-  } else if (more.error().failure != Failure::disk_full) {
+  if (!more) {
+    if (more.error().failure == Failure::disk_full) return false;
     log_and_die("the log cannot be prepared: {}", more.error().message);
   }
+  is_preparing_ = more.value();
+  return is_preparing_;
 }
 
 void Runner::check_room() {

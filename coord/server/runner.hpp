@@ -102,7 +102,7 @@ class Runner final : public core::Ports {
   void report_full();
   void check_room();
   void tick_log();
-  void prepare_log();
+  bool prepare_log();  // Whether something was prepared and more is to be.
   void on_snapshot_read(core::SnapshotWasRead found);
   void end_backup(ConnectionId connection);
   [[nodiscard]] bool is_idle() const;
