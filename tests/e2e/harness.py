@@ -97,7 +97,8 @@ class Member:
         self.own = None if data else tempfile.mkdtemp(prefix="coord-e2e-")
         self.data = Path(data or os.path.join(self.own, "data"))
         self.flags = list(flags)
-        self.environment = environment or {}
+        # Without a flag coordd takes 2181 if that is free: not a port that a test chose.
+        self.environment = {"COORD_ZOOKEEPER": "off", **(environment or {})}
         self.port = free_port()
         self.process = None
         self.log_path = tempfile.mktemp(prefix="coord-e2e-", suffix=".log")
@@ -213,6 +214,25 @@ class Member:
         answer = self.post("/v1/sessions", {"ttl_ms": ttl_ms, **fields})
         assert answer.status in (200, 201), answer
         return answer.json
+
+
+def in_background(work):
+    """Runs `work` in a thread; call the result for what it returned."""
+    box = {}
+
+    def run():
+        box["value"] = work()
+
+    thread = threading.Thread(target=run, daemon=True)
+    thread.start()
+
+    def join(seconds=30):
+        thread.join(seconds * SLOW)
+        if thread.is_alive():
+            raise AssertionError("it has not come back")
+        return box["value"]
+
+    return join
 
 
 def dashed(headers):

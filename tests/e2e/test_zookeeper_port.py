@@ -56,8 +56,8 @@ class Words(ZooKeeperTest):
 
 
 class Configuration(unittest.TestCase):
-    def member(self, *flags):
-        member = Member(flags=flags)
+    def member(self, *flags, environment=None):
+        member = Member(flags=flags, environment=environment)
         self.addCleanup(member.close)
         return member
 
@@ -89,7 +89,7 @@ class Configuration(unittest.TestCase):
             holder = socket.create_server(("127.0.0.1", 2181))
         except OSError:
             holder = None  # Somebody has it already: as good.
-        member = self.member().start()
+        member = self.member(environment={"COORD_ZOOKEEPER": ""}).start()  # As if it were not set.
         self.assertIn("event=no-zookeeper", member.log)
         if holder is not None:
             holder.close()
