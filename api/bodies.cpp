@@ -108,17 +108,32 @@ Problem parse_op(const Json& json, std::string where, core::TxnOp& out, std::str
       "{}: \"op\" must be get, children, check, create, set, delete or delete-tree", where));
 }
 
-Problem parse_ops(const Json& root, std::string_view branch, std::vector<core::TxnOp>& out,
-                  std::vector<std::string_view>& names) {
+// What no state would take.
+Problem check_size(const core::TxnOp& op, const std::string& where, const HttpOptions& options) {
+  const Blob* value = nullptr;
+  if (const auto* create = std::get_if<core::Create>(&op)) value = &create->value;
+  if (const auto* set = std::get_if<core::Set>(&op)) value = &set->value;
+  if (value == nullptr || value->view().size() <= options.body_bytes_max) return {};
+  return {Code::too_large,
+          fmt::format("{}: the value has more than {} bytes", where, options.body_bytes_max),
+          {},
+          options.body_bytes_max};
+}
+
+Problem parse_ops(const Json& root, std::string_view branch, const HttpOptions& options,
+                  std::vector<core::TxnOp>& out, std::vector<std::string_view>& names) {
   const auto at = root.find(branch);
   if (at == root.end()) return {};
   if (!at->is_array()) return bad(fmt::format("\"{}\" must be a list", branch));
   out.reserve(at->size());
   names.reserve(at->size());
   for (std::size_t i = 0; i < at->size(); ++i) {
-    auto where = fmt::format("{}[{}]", branch, i);
-    if (auto problem =
-            parse_op((*at)[i], std::move(where), out.emplace_back(), names.emplace_back())) {
+    const auto where = fmt::format("{}[{}]", branch, i);
+    auto problem = parse_op((*at)[i], where, out.emplace_back(), names.emplace_back());
+    if (!problem) problem = check_size(out.back(), where, options);
+    if (problem) {
+      problem.branch = branch;
+      problem.op = i;
       return problem;
     }
   }
@@ -184,8 +199,10 @@ Problem parse_txn(std::string_view body, const HttpOptions& options, Plan& plan)
           options.requests.txn_ops_max};
     }
   }
-  if (auto problem = parse_ops(root, "then", txn.then, plan.then_names)) return problem;
-  if (auto problem = parse_ops(root, "else", txn.otherwise, plan.otherwise_names)) return problem;
+  if (auto problem = parse_ops(root, "then", options, txn.then, plan.then_names)) return problem;
+  if (auto problem = parse_ops(root, "else", options, txn.otherwise, plan.otherwise_names)) {
+    return problem;
+  }
   plan.request.op = std::move(txn);
   return {};
 }

@@ -73,6 +73,8 @@ class Connection final : public Sink, public Socket {
   void wait_for_change(Exchange& exchange, std::optional<Zxid> from);
   void read_after_change(Exchange& exchange);
   void end_poll(Exchange& exchange);
+  [[nodiscard]] core::Reply reply_at(const Exchange& exchange, Zxid revision) const;
+  [[nodiscard]] core::Reply reply_of_end(const Exchange& exchange, core::WatchState state) const;
   void on_safety_deadline(Exchange& exchange);
   void finish(Exchange& exchange);
   void pop_answered();
@@ -105,6 +107,7 @@ class Connection final : public Sink, public Socket {
   void on_turn_watch_ended(Exchange& exchange, core::WatchState state);
   void give_up_turn(Exchange& exchange);
   void answer_turn(Exchange& exchange, core::Reply reply);
+  void ask_anew(Exchange& exchange);
   void on_turn_wake(Exchange& exchange);
   void abandon_turns();
   void submit_step(Exchange& exchange);

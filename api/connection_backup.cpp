@@ -39,7 +39,8 @@ void Connection::deliver_backup(BackupPiece piece) {
   if (!exchange.has_begun) {
     exchange.has_begun = true;
     exchange.deadline_ms = 0;
-    answer_stream_head(exchange.plan, piece.revision, context_of(exchange), target_of(exchange));
+    answer_stream_head(exchange.plan, reply_at(exchange, piece.revision), context_of(exchange),
+                       target_of(exchange));
   }
   std::string bytes;
   if (exchange.is_http10) {

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "api/admin.hpp"
@@ -25,6 +27,33 @@ Kind kind_of(const Exchange& exchange) noexcept {
                                                                               : Kind::read;
 }
 
+bool is_local(const Plan& plan) noexcept {
+  return plan.request.consistency == core::Consistency::local;
+}
+
+// Listings may be of the names that begin with prefix=.
+std::string_view prefix_of(const Plan& plan) noexcept {
+  const auto* listing = std::get_if<core::GetChildren>(&plan.request.op);
+  return listing != nullptr ? std::string_view(listing->prefix) : std::string_view();
+}
+
+bool is_listed(const Plan& plan, const znode::Change& change) noexcept {
+  if (change.path == plan.path) return true;
+  const auto name = std::string_view(change.path).substr(change.path.rfind('/') + 1);
+  return name.starts_with(prefix_of(plan));
+}
+
+// Leaves what a stream of a listing shows; false: that is nothing.
+bool keep_listed(const Plan& plan, core::WatchEvent& event) {
+  if (prefix_of(plan).empty()) return true;
+  const auto& changes = event.batch->changes;
+  if (event.wanted.empty()) {
+    for (std::uint32_t i = 0; i < changes.size(); ++i) event.wanted.push_back(i);
+  }
+  std::erase_if(event.wanted, [&](auto i) { return !is_listed(plan, changes[i]); });
+  return !event.wanted.empty();
+}
+
 bool is_stream(const Plan& plan) noexcept {
   return plan.format == Format::event_stream || plan.route->endpoint == Endpoint::watch_get;
 }
@@ -40,6 +69,7 @@ AnswerContext Connection::context_of(const Exchange& exchange) {
           exchange.keep_alive && !edge_.is_draining(),
           exchange.is_http10,
           edge_.gateway().applied(),
+          edge_.gateway().staleness_ms(),
           edge_.options().version,
           edge_.scratch(),
           &edge_.clients(),
@@ -332,6 +362,25 @@ void Connection::on_safety_deadline(Exchange& exchange) {
   if (fd_ >= 0) write_some();
 }
 
+// What a reply that never was would say of this member.
+core::Reply Connection::reply_at(const Exchange& exchange, Zxid revision) const {
+  core::Reply reply;
+  reply.revision = revision;
+  reply.consistency = exchange.plan.request.consistency;
+  reply.staleness_ms = edge_.gateway().staleness_ms();
+  return reply;
+}
+
+// The end of a watch as the answer to the request that it served.
+core::Reply Connection::reply_of_end(const Exchange& exchange, core::WatchState state) const {
+  auto reply = reply_at(exchange, state.revision);
+  reply.code = state.code;
+  reply.detail = std::move(state.detail);
+  reply.oldest = state.oldest;
+  reply.end_reason = state.end_reason;
+  return reply;
+}
+
 // ---- long polls
 
 void Connection::start_poll(Exchange& exchange) {
@@ -343,6 +392,10 @@ void Connection::start_poll(Exchange& exchange) {
     exchange.phase = Phase::poll_read;
     auto request = template_of(exchange);
     request.op = exchange.plan.request.op;
+    // Waiting for min_revision is waiting too.
+    if (is_local(plan) && request.min_revision) {
+      request.timeout_ms = std::min(request.timeout_ms, *plan.wait_ms);
+    }
     submit(exchange, std::move(request));
   } else {
     wait_for_change(exchange, exchange.plan.since);
@@ -403,6 +456,7 @@ void Connection::wait_for_change(Exchange& exchange, std::optional<Zxid> from) {
   subscribe.identities = exchange.plan.request.identities;
   subscribe.session = exchange.plan.request.session;
   subscribe.consistency = exchange.plan.request.consistency;
+  subscribe.min_revision = exchange.plan.request.min_revision;
   edge_.gateway().subscribe(std::move(subscribe));
   update_wake();
 }
@@ -414,6 +468,7 @@ void Connection::on_watch_event(Exchange& exchange, core::WatchEvent event) {
     return want_state(exchange, event.batch->zxid);
   }
   if (exchange.stream) {
+    if (!keep_listed(exchange.plan, event)) return;
     const auto& form = exchange.stream->form;
     if (!event.is_initial) exchange.stream->bookmarked = event.batch->zxid;
     stream_text(edge_.renders().get(event, form));
@@ -426,6 +481,7 @@ void Connection::on_watch_event(Exchange& exchange, core::WatchEvent event) {
   const auto count = event.wanted.empty() ? changes.size() : event.wanted.size();
   for (std::size_t i = 0; i < count; ++i) {
     const auto& change = changes[event.wanted.empty() ? i : event.wanted[i]];
+    if (!is_listed(plan, change)) continue;
     // A listing of names changes when names come and go, not when values change.
     if (is_listing && change.kind == znode::ChangeKind::changed &&
         (!plan.children_state || change.path == plan.path)) {
@@ -462,10 +518,7 @@ void Connection::on_watch_state(Exchange& exchange, core::WatchState state) {
         read_after_change(exchange);  // Too old to say what happened: what is there now.
         return;
       }
-      core::Reply reply;
-      reply.code = state.code;
-      reply.detail = std::move(state.detail);
-      reply.revision = state.revision;
+      const auto reply = reply_of_end(exchange, std::move(state));
       answer_reply(exchange.plan, reply, context_of(exchange), target_of(exchange));
       finish(exchange);
       return;
@@ -486,10 +539,18 @@ void Connection::read_after_change(Exchange& exchange) {
 
 void Connection::end_poll(Exchange& exchange) {
   drop_watch(exchange);
-  auto etag = exchange.plan.known;
-  if (!etag && exchange.seen && exchange.seen->second) etag = exchange.seen->second;
-  answer_not_modified(exchange.plan, edge_.gateway().applied(), etag, context_of(exchange),
-                      target_of(exchange));
+  const auto& plan = exchange.plan;
+  auto reply = reply_at(exchange, edge_.gateway().applied());
+  if (is_local(plan) && plan.request.min_revision > reply.revision) {
+    reply.code = Code::behind;
+    reply.detail = fmt::format("this member has applied {} and not yet {}", reply.revision,
+                               plan.request.min_revision);
+    answer_reply(plan, reply, context_of(exchange), target_of(exchange));
+  } else {
+    auto etag = plan.known;
+    if (!etag && exchange.seen && exchange.seen->second) etag = exchange.seen->second;
+    answer_not_modified(plan, reply, etag, context_of(exchange), target_of(exchange));
+  }
   finish(exchange);
 }
 

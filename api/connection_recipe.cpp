@@ -1,4 +1,6 @@
 // Recipes at the edge: a step that waits for its turn, and streams that show states.
+#include <fmt/format.h>
+
 #include <algorithm>
 
 #include "api/connection.hpp"
@@ -99,6 +101,7 @@ void Connection::wait_for_turn(Exchange& exchange, core::Reply reply) {
   auto& waiting = *exchange.waiting;
   waiting.session = exchange.plan.request.session;
   waiting.opened = result.opened;
+  waiting.is_retry = reply.was_applied_before;
   if (result.opened) waiting.session = {result.opened->id, result.opened->secret};
   if (waiting.session && result.session_ttl_ms > 0) {
     waiting.beat_ms = std::max<std::int64_t>(1, result.session_ttl_ms / kRenewalsPerTtl);
@@ -170,11 +173,7 @@ void Connection::on_turn_polled(Exchange& exchange, core::Reply reply) {
 void Connection::on_turn_watch_ended(Exchange& exchange, core::WatchState state) {
   exchange.watch = WatchId();
   if (state.code == Code::compacted) return poll_turn(exchange, state.revision);
-  core::Reply reply;
-  reply.code = state.code;
-  reply.detail = std::move(state.detail);
-  reply.revision = state.revision;
-  answer_turn(exchange, std::move(reply));
+  answer_turn(exchange, reply_of_end(exchange, std::move(state)));
 }
 
 void Connection::give_up_turn(Exchange& exchange) {
@@ -198,6 +197,10 @@ void Connection::give_up_turn(Exchange& exchange) {
 void Connection::answer_turn(Exchange& exchange, core::Reply reply) {
   drop_watch(exchange);
   const auto& waiting = *exchange.waiting;
+  if (reply.code == Code::session_expired && waiting.is_retry && waiting.opened &&
+      exchange.attempts < edge_.options().patch_attempts_max) {
+    return ask_anew(exchange);
+  }
   auto* result = std::get_if<core::RecipeResult>(&reply.result);
   if (reply.code == Code::ok && result != nullptr && !result->answer.ends_session) {
     if (!result->opened) result->opened = waiting.opened;
@@ -206,6 +209,20 @@ void Connection::answer_turn(Exchange& exchange, core::Reply reply) {
   exchange.waiting.reset();
   answer_reply(exchange.plan, reply, context_of(exchange), target_of(exchange));
   finish(exchange);
+}
+
+// What the first request with this key waited for was taken back when its client went away: the
+// retry asks for it again. As with merge patches each attempt has a key of its own.
+void Connection::ask_anew(Exchange& exchange) {
+  exchange.waiting.reset();
+  exchange.phase = Phase::submitted;
+  auto request = exchange.plan.request;
+  request.idempotency_key += fmt::format("#{}", ++exchange.attempts + 1);
+  auto& step = std::get<core::RecipeStep>(request.op);
+  COORD_CHECK(step.own_session, "a session that the request brought");
+  step.own_session->secret = edge_.gateway().random_secret();
+  submit(exchange, std::move(request));
+  update_wake();
 }
 
 // The open request is the session's heartbeat, until its time has run out.

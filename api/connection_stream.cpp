@@ -46,7 +46,8 @@ void Connection::subscribe_stream(Exchange& exchange, std::int64_t session_ttl_m
 
 void Connection::open_stream(Exchange& exchange, Zxid revision) {
   auto& stream = *exchange.stream;
-  answer_stream_head(exchange.plan, revision, context_of(exchange), target_of(exchange));
+  answer_stream_head(exchange.plan, reply_at(exchange, revision), context_of(exchange),
+                     target_of(exchange));
   // An id promises what was before it; with the present state still to come there is none yet.
   const bool begins_with_state = exchange.plan.route->recipe != nullptr && !exchange.plan.from;
   out_ += render_bookmark(revision, !exchange.plan.with_initial && !begins_with_state, stream.form);
@@ -96,11 +97,7 @@ void Connection::on_stream_state(Exchange& exchange, const core::WatchState& sta
     return;
   }
   if (!stream.is_open) {
-    core::Reply reply;
-    reply.code = state.code;
-    reply.detail = state.detail;
-    reply.revision = state.revision;
-    reply.oldest = state.oldest;
+    const auto reply = reply_of_end(exchange, state);
     is_streaming_ = false;
     answer_reply(exchange.plan, reply, context_of(exchange), target_of(exchange));
     exchange.stream.reset();

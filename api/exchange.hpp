@@ -39,6 +39,7 @@ struct RecipeWait {
   Zxid revision;           // Of that answer.
   std::optional<core::SessionCredential> session;  // Kept alive while this waits.
   std::optional<core::SessionOpened> opened;       // The session that the request brought.
+  bool is_retry = false;  // It waits for what an earlier request with its key asked for.
   std::int64_t beat_ms = 0;
   std::int64_t next_beat_ms = 0;
 };

@@ -57,6 +57,8 @@ class Gateway {
 
   // The last applied zxid, for answers that never reach the node (a 404 of a route).
   [[nodiscard]] virtual Zxid applied() const = 0;
+  // How old what this member has applied may be.
+  [[nodiscard]] virtual std::int64_t staleness_ms() const = 0;
   // Has this member a leader and caught up: what /readyz says; `why` is for people when not.
   [[nodiscard]] virtual bool is_ready(std::string& why) const = 0;
   // Prometheus' text format.

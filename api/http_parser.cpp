@@ -40,11 +40,13 @@ Method method_of(http::verb verb) noexcept {
   }
 }
 
-// A header that the API knows: where its value is kept, and whether it may be a list.
+// A header that the API knows: where its value is kept, whether it may be a list, and whether an
+// empty one would drop a guard that the client meant.
 struct Known {
   std::string_view Headers::*member;
   std::string_view name;
   bool is_list;
+  bool is_guard = false;
 };
 
 constexpr Known kAccept{&Headers::accept, "Accept", true};
@@ -52,15 +54,16 @@ constexpr Known kAcceptEncoding{&Headers::accept_encoding, "Accept-Encoding", tr
 constexpr Known kAuthorization{&Headers::authorization, "Authorization", false};
 constexpr Known kContentType{&Headers::content_type, "Content-Type", false};
 constexpr Known kContentEncoding{&Headers::content_encoding, "Content-Encoding", true};
-constexpr Known kIfMatch{&Headers::if_match, "If-Match", true};
-constexpr Known kIfNoneMatch{&Headers::if_none_match, "If-None-Match", true};
+constexpr Known kIfMatch{&Headers::if_match, "If-Match", true, true};
+constexpr Known kIfNoneMatch{&Headers::if_none_match, "If-None-Match", true, true};
+constexpr Known kHost{&Headers::host, "Host", false};
 constexpr Known kOrigin{&Headers::origin, "Origin", false};
 constexpr Known kCorsMethod{&Headers::cors_method, "Access-Control-Request-Method", false};
 constexpr Known kCorsHeaders{&Headers::cors_headers, "Access-Control-Request-Headers", true};
 constexpr Known kByName[] = {
-    {&Headers::session, "Coord-Session", false},
-    {&Headers::fence, "Coord-Fence", true},
-    {&Headers::idempotency_key, "Idempotency-Key", false},
+    {&Headers::session, "Coord-Session", false, true},
+    {&Headers::fence, "Coord-Fence", true, true},
+    {&Headers::idempotency_key, "Idempotency-Key", false, true},
     {&Headers::last_event_id, "Last-Event-ID", false},
 };
 
@@ -80,6 +83,8 @@ const Known* known_header(http::field field, std::string_view name) noexcept {
       return &kIfMatch;
     case http::field::if_none_match:
       return &kIfNoneMatch;
+    case http::field::host:
+      return &kHost;
     case http::field::origin:
       return &kOrigin;
     case http::field::access_control_request_method:
@@ -123,6 +128,7 @@ class Parser final : public http::basic_parser<true> {
   Method method = Method::other;
   std::size_t target_size = 0;
   std::string_view repeated;
+  std::string_view empty;
   bool is_http10 = false;
   bool has_header = false;
   bool expects_continue = false;
@@ -151,6 +157,7 @@ class Parser final : public http::basic_parser<true> {
     const auto* known = known_header(field, view_of(name));
     if (known == nullptr) return;
     const auto text = trim(view_of(value));
+    if (text.empty() && known->is_guard) empty = known->name;
     auto& head = memory_.head;
     for (auto& stored : memory_.stored) {
       if (stored.known != known) continue;
@@ -301,6 +308,7 @@ const RequestView& HttpParser::view() {
     impl.view.headers.*stored.known->member = head.substr(stored.offset, stored.size);
   }
   impl.view.headers.repeated = impl.parser->repeated;
+  impl.view.headers.empty = impl.parser->empty;
   impl.view.body = impl.memory.body;
   impl.has_view = true;
   return impl.view;

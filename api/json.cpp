@@ -3,6 +3,7 @@
 #include <array>
 
 #include "api/text.hpp"
+#include "coord/recipes/recipe.hpp"
 #include "znode/path.hpp"
 
 namespace coord::api {
@@ -315,6 +316,37 @@ void append_json_acl(std::string& out, const znode::Acl& acl) {
   out += ']';
 }
 
+namespace {
+
+// The nodes of a session, and the locks whose tickets are among them. Null: too many for a list.
+void append_ephemerals(JsonObject& object, std::string& out, const core::SessionView& session) {
+  const auto& paths = session.ephemerals;
+  if (paths.empty() && session.ephemeral_count > 0) {
+    object.null("ephemerals").null("locks");
+    return;
+  }
+  object.name("ephemerals") += '[';
+  for (std::size_t i = 0; i < paths.size(); ++i) {
+    if (i > 0) out += ',';
+    append_json_string(out, paths[i]);
+  }
+  out += ']';
+  object.name("locks") += '[';
+  const auto top = recipes::path_of(recipes::Kind::lock, "");
+  std::string_view last;
+  for (const std::string_view path : paths) {
+    if (!path.starts_with(top)) continue;
+    const auto name = path.substr(top.size(), path.find('/', top.size()) - top.size());
+    if (name == last) continue;  // Another ticket of the same lock: paths are sorted.
+    if (!last.empty()) out += ',';
+    append_json_string(out, name);
+    last = name;
+  }
+  out += ']';
+}
+
+}  // namespace
+
 void append_json_session(std::string& out, const core::SessionView& session) {
   JsonObject object(out);
   object.id("id", session.id.value()).text("name", session.name).text("address", session.address);
@@ -325,12 +357,7 @@ void append_json_session(std::string& out, const core::SessionView& session) {
     object.null("remaining_ms");
   }
   object.time("opened", session.opened_ms);
-  object.name("ephemerals") += '[';
-  for (std::size_t i = 0; i < session.ephemerals.size(); ++i) {
-    if (i > 0) out += ',';
-    append_json_string(out, session.ephemerals[i]);
-  }
-  out += ']';
+  append_ephemerals(object, out, session);
   object.number("ephemeral_count", session.ephemeral_count);
   object.number("watches", session.watch_count).close();
 }

@@ -154,14 +154,12 @@ void append_header_parameters(std::string& out, const RouteSpec& route, bool& is
   if ((route.traits & trait_write) != 0) {
     add("Coord-Fence", "jobs=57 (a lock) or election:boss=58, several by comma");
     add("Idempotency-Key", "A retry with the same key gets the first answer");
-    if (route.path == "/v1/tree/{path}" && route.method != Method::post) {
-      add("If-Match", "Only if the node's ETag is this one");
+    if (takes_if_match(route)) {
+      add("If-Match", route.recipe == nullptr
+                          ? "Only if the node's ETag is this one"
+                          : "Only if this is the present release (of a schema: its ETag)");
     }
-    const bool is_config = route.path.starts_with("/v1/config/");
-    if (is_config) add("If-Match", "Only if this is the present release (of a schema: its ETag)");
-    if (route.endpoint == Endpoint::tree_put || (is_config && route.method == Method::put)) {
-      add("If-None-Match", "* : create only");
-    }
+    if (takes_if_none_match(route)) add("If-None-Match", "* : create only");
   }
   if ((route.traits & trait_wait) != 0) {
     add("If-None-Match", "304 while the ETag is this one; with wait= a long poll");

@@ -60,6 +60,13 @@ Problem plan_read(const Query& query, Plan& plan) {
 Problem plan_write(const RequestView& view, const HttpOptions& options, Plan& plan) {
   auto& request = plan.request;
   const RetryLimits retry;
+  // What the client meant to be guarded is not written without the guard.
+  if (!view.headers.if_match.empty() && !takes_if_match(*plan.route)) {
+    return bad_request("If-Match guards nothing here");
+  }
+  if (!view.headers.if_none_match.empty() && !takes_if_none_match(*plan.route)) {
+    return bad_request("If-None-Match guards nothing here");
+  }
   if (view.headers.idempotency_key.size() > retry.key_bytes_max) {
     return bad_request(fmt::format("Idempotency-Key has at most {} bytes", retry.key_bytes_max));
   }
@@ -70,6 +77,8 @@ Problem plan_write(const RequestView& view, const HttpOptions& options, Plan& pl
     hash = checksum(view.target, hash);
     hash = checksum(view.headers.if_match, hash);
     hash = checksum(view.headers.if_none_match, hash);
+    hash = checksum(view.headers.fence, hash);
+    if ((plan.route->traits & trait_body) != 0) hash = checksum(view.headers.content_type, hash);
     request.request_hash = checksum(view.body, hash);
   }
   if (!view.headers.fence.empty() &&
@@ -157,11 +166,32 @@ Problem plan_format(const RequestView& view, const Query& query, Plan& plan) {
   return {};
 }
 
+// A page of another site must not write with what its reader may do: who calls from loopback may do
+// anything while there is no super user, and a browser sends such requests without asking.
+bool is_foreign(const RequestView& view, const Plan& plan) noexcept {
+  const auto origin = view.headers.origin;
+  if (origin.empty() || !plan.origin.empty()) return false;
+  if (view.method == Method::get || view.method == Method::head) return false;
+  const auto scheme = origin.find("://");
+  return scheme == std::string_view::npos || !iequals(origin.substr(scheme + 3), view.headers.host);
+}
+
 Problem plan_common(const PlanInput& in, Plan& plan) {
   const auto& headers = in.view.headers;
   auto& request = plan.request;
+  if (is_foreign(in.view, plan)) {
+    return {Code::forbidden,
+            fmt::format("pages of {} may not change anything here; --cors-origin allows them to",
+                        headers.origin),
+            {},
+            {}};
+  }
   if (!headers.repeated.empty()) {
     return bad_request(fmt::format("the header {} stands twice", headers.repeated));
+  }
+  if (!headers.empty.empty()) {
+    // Most likely a variable that was not set: to write unguarded is not what was meant.
+    return bad_request(fmt::format("the header {} is empty", headers.empty));
   }
   if (!identities_of(in.caller, headers.authorization, in.options.super_digest,
                      request.identities)) {

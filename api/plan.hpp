@@ -26,6 +26,8 @@ struct Problem {
   std::string detail;
   std::string allow;                 // method-not-allowed: the methods that are.
   std::optional<std::size_t> limit;  // too-large: the limit.
+  std::string_view branch = {};      // Of a transaction: where the operation stands ...
+  std::size_t op = 0;                // ... and its index there.
   explicit operator bool() const noexcept { return code != Code::ok; }
 };
 

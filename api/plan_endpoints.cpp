@@ -63,6 +63,15 @@ Problem take_mode(const PlanInput& in, const Plan& plan, std::optional<znode::Mo
   return {};
 }
 
+Problem check_content_type(std::string_view type) {
+  constexpr TreeLimits kLimits;
+  if (type.size() <= kLimits.content_type_bytes_max) return {};
+  return {Code::too_large,
+          fmt::format("Content-Type has more than {} bytes", kLimits.content_type_bytes_max),
+          {},
+          kLimits.content_type_bytes_max};
+}
+
 Problem plan_put(const PlanInput& in, Plan& plan) {
   Problem problem;
   core::Put put;
@@ -78,6 +87,7 @@ Problem plan_put(const PlanInput& in, Plan& plan) {
   put.path = plan.path;
   put.value = Blob(in.view.body);
   put.content_type = stored_content_type(in.view.headers.content_type);
+  if (auto wrong = check_content_type(put.content_type)) return wrong;
   plan.request.op = std::move(put);
   return problem;
 }
@@ -101,6 +111,7 @@ Problem plan_post(const PlanInput& in, Plan& plan) {
   }
   create.value = Blob(in.view.body);
   create.content_type = stored_content_type(in.view.headers.content_type);
+  if (auto wrong = check_content_type(create.content_type)) return wrong;
   plan.request.op = std::move(create);
   return problem;
 }
@@ -117,6 +128,12 @@ Problem plan_patch(const PlanInput& in, Plan& plan) {
     return {};
   }
   if (in.view.body.empty()) return bad_request("PATCH takes a JSON merge patch, or ?add=");
+  if (in.view.headers.content_type.starts_with("application/json-patch+json")) {
+    return {Code::unsupported_media_type,
+            "PATCH takes a merge patch (application/merge-patch+json), not a JSON Patch",
+            {},
+            {}};
+  }
   if (auto wrong = check_json(in.view.body)) return wrong;
   plan.patch = PatchKind::merge;
   plan.patch_body = in.view.body;
@@ -402,9 +419,16 @@ Problem plan_txn(const PlanInput& in, Plan& plan) {
     const auto* create = std::get_if<core::Create>(&op);
     return create != nullptr && create->mode == znode::Mode::ephemeral;
   };
-  if (std::any_of(txn.then.begin(), txn.then.end(), is_ephemeral) ||
-      std::any_of(txn.otherwise.begin(), txn.otherwise.end(), is_ephemeral)) {
-    return {Code::session_required, "an ephemeral node takes a Coord-Session header", {}, {}};
+  for (const auto& [branch, ops] : {std::pair{"then", &txn.then}, {"else", &txn.otherwise}}) {
+    const auto found = std::find_if(ops->begin(), ops->end(), is_ephemeral);
+    if (found == ops->end()) continue;
+    const auto op = static_cast<std::size_t>(found - ops->begin());
+    return {Code::session_required,
+            fmt::format("{}[{}]: an ephemeral node takes a Coord-Session header", branch, op),
+            {},
+            {},
+            branch,
+            op};
   }
   return {};
 }

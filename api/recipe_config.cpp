@@ -278,6 +278,10 @@ Problem plan_list(const PlanInput& in, Plan& plan) {
   if (auto problem = take_cursor(in, query.after)) return problem;
   query.limit = plan.limit;
   set_query(plan, recipes::Kind::config, encode(query));
+  plan.filter.paths.assign(
+      1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(recipes::Kind::config)));
+  plan.filter.depth = watch::Depth::subtree;
+  plan.filter.with_system = true;
   return {};
 }
 
@@ -357,9 +361,19 @@ constexpr RecipeRoute erasing(Problem (*plan)(const PlanInput&, Plan&)) {
   return route;
 }
 constexpr RecipeRoute value_route(Problem (*plan)(const PlanInput&, Plan&),
-                                  void (*answer)(const Plan&, const core::Reply&, RecipeBody&)) {
+                                  void (*answer)(const Plan&, const core::Reply&, RecipeBody&),
+                                  std::string_view event) {
   RecipeRoute route{plan, answer};
-  route.offers = offers_raw;
+  route.offers = offers_raw | offers_event_stream;
+  route.event = event;
+  return route;
+}
+constexpr RecipeRoute view_route(Problem (*plan)(const PlanInput&, Plan&),
+                                 void (*answer)(const Plan&, const core::Reply&, RecipeBody&),
+                                 std::string_view event) {
+  RecipeRoute route{plan, answer};
+  route.offers = offers_json | offers_event_stream;
+  route.event = event;
   return route;
 }
 constexpr RecipeRoute present_route() {
@@ -372,7 +386,8 @@ constexpr RecipeRoute present_route() {
 }
 constexpr RecipeRoute diff_route() {
   RecipeRoute route{plan_diff, out::answer_diff};
-  route.offers = offers_raw | offers_json;
+  route.offers = offers_raw | offers_json | offers_event_stream;
+  route.event = "diff";
   return route;
 }
 constexpr RecipeRoute schema_route() {
@@ -385,17 +400,17 @@ constexpr RecipeRoute schema_route() {
 constexpr RecipeRoute kPut = checked(plan_put, out::answer_published, "*/*");
 constexpr RecipeRoute kGet = present_route();
 constexpr RecipeRoute kDelete = erasing(plan_delete);
-constexpr RecipeRoute kList{plan_list, out::answer_list};
+constexpr RecipeRoute kList = view_route(plan_list, out::answer_list, "configs");
 constexpr RecipeRoute kClients{plan_clients, out::answer_clients};
-constexpr RecipeRoute kReleases{plan_releases, out::answer_releases};
-constexpr RecipeRoute kRelease = value_route(plan_release, out::answer_value);
+constexpr RecipeRoute kReleases = view_route(plan_releases, out::answer_releases, "releases");
+constexpr RecipeRoute kRelease = value_route(plan_release, out::answer_value, "release");
 constexpr RecipeRoute kDiff = diff_route();
 constexpr RecipeRoute kRollback = checked(plan_rollback, out::answer_published, "application/json");
 constexpr RecipeRoute kPutSchema = schema_route();
-constexpr RecipeRoute kGetSchema = value_route(plan_get_schema, out::answer_schema);
+constexpr RecipeRoute kGetSchema = value_route(plan_get_schema, out::answer_schema, "schema");
 constexpr RecipeRoute kDeleteSchema = erasing(plan_delete_schema);
 constexpr RecipeRoute kPutGray = checked(plan_put_gray, out::answer_set, "*/*");
-constexpr RecipeRoute kGetGray = value_route(plan_get_gray, out::answer_gray);
+constexpr RecipeRoute kGetGray = value_route(plan_get_gray, out::answer_gray, "gray");
 constexpr RecipeRoute kDeleteGray = erasing(plan_delete_gray);
 constexpr RecipeRoute kPromote = checked(plan_promote, out::answer_published, "application/json");
 
@@ -409,7 +424,7 @@ constexpr std::array<std::string_view, 4> kGrayNames{"label.", "percent", "comme
 constexpr auto kWrite = trait_write;
 constexpr auto kBodyWrite = static_cast<std::uint8_t>(trait_write | trait_body);
 constexpr auto kPoll = static_cast<std::uint8_t>(trait_read | trait_wait);
-constexpr auto kPage = static_cast<std::uint8_t>(trait_read | trait_list);
+constexpr auto kPage = static_cast<std::uint8_t>(trait_read | trait_wait | trait_list);
 
 constexpr std::array kRoutes = {
     RouteSpec{Method::put, "/v1/config/{name}", Endpoint::recipe, kBodyWrite, kNoteNames,
@@ -433,13 +448,13 @@ constexpr std::array kRoutes = {
     RouteSpec{Method::get,
               "/v1/config/{name}/releases",
               Endpoint::recipe,
-              static_cast<std::uint8_t>(kPage | trait_wait),
+              kPage,
               {},
               "The releases, the newest first",
               &kReleases},
-    RouteSpec{Method::get, "/v1/config/{name}/releases/{release}", Endpoint::recipe, trait_read,
+    RouteSpec{Method::get, "/v1/config/{name}/releases/{release}", Endpoint::recipe, kPoll,
               kAsNames, "The value of one release", &kRelease},
-    RouteSpec{Method::get, "/v1/config/{name}/diff", Endpoint::recipe, trait_read, kDiffNames,
+    RouteSpec{Method::get, "/v1/config/{name}/diff", Endpoint::recipe, kPoll, kDiffNames,
               "What is different between two releases, by lines", &kDiff},
     RouteSpec{Method::get,
               "/v1/config/{name}/clients",

@@ -236,10 +236,15 @@ void answer_ticket(const Plan& plan, const core::Reply& reply, RecipeBody& body)
   if (answer.permits > 0) object.number("permits", answer.permits);
   append_tickets(object.name("holders"), answer.holders);
   object.number("holder_count", answer.holder_count);
+  const auto& sender = plan.request.session;
   if (result.opened) {
     const auto token = session::token_of(result.opened->id, result.opened->secret);
     body.headers += fmt::format("Coord-Session: {}\r\nCache-Control: no-store\r\n", token);
     object.text("session", token).whole("ttl_ms", result.opened->ttl_ms);
+  } else if (ticket.is_held && answer.is_own_session && sender && sender->id == ticket.session) {
+    // Whoever asks again can keep this answer's headers as well as the first one's.
+    body.headers += fmt::format("Coord-Session: {}\r\nCache-Control: no-store\r\n",
+                                session::token_of(sender->id, sender->secret));
   }
   object.number("revision", reply.revision.value()).close();
 }

@@ -81,6 +81,7 @@ Problem bring_session(const PlanInput& in, Plan& plan, std::int64_t ttl_ms, std:
   core::OwnSession own;
   own.ttl_ms = ttl_ms;
   own.name = std::move(name);
+  if (own.name.size() > limits.name_bytes_max) own.name.resize(limits.name_bytes_max);
   own.address = in.caller.address;
   std::get<core::RecipeStep>(plan.request.op).own_session = std::move(own);
   return {};

@@ -85,8 +85,8 @@ void try_renewal(Plan& plan, recipes::Kind kind, std::string bytes);
 [[nodiscard]] Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after);
 // Watches the recipe's own node and all below it: for long polls and streams of a GET.
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name);
-// Lets the step bring a session of its own, unless the request names one. invalid: a ttl out of
-// bounds.
+// Lets the step bring a session of its own, unless the request names one. `name` is ASCII; what is
+// too long of it is cut off. invalid: a ttl out of bounds.
 [[nodiscard]] Problem bring_session(const PlanInput& in, Plan& plan, std::int64_t ttl_ms,
                                     std::string name);
 

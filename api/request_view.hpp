@@ -32,7 +32,7 @@ enum class Method : std::uint8_t { get, head, put, post, patch, erase, options, 
   return "OTHER";
 }
 
-// The headers that the API knows; the others are ignored. Empty: not there.
+// The headers that the API knows; the others are ignored. Empty: not there (see `empty`).
 struct Headers {
   std::string_view accept;
   std::string_view accept_encoding;
@@ -45,11 +45,14 @@ struct Headers {
   std::string_view session;          // Coord-Session
   std::string_view fence;            // Coord-Fence, several joined by comma
   std::string_view idempotency_key;  // Idempotency-Key
+  std::string_view host;
   std::string_view origin;
   std::string_view cors_method;   // Access-Control-Request-Method
   std::string_view cors_headers;  // Access-Control-Request-Headers
   // The first header that may stand once only and stood twice, or empty.
   std::string_view repeated;
+  // A guard, session or key that is there without a value, or empty.
+  std::string_view empty;
 };
 
 struct RequestView {

@@ -112,9 +112,22 @@ bool is_read(const Plan& plan) noexcept {
   return plan.route != nullptr && (plan.route->traits & trait_read) != 0;
 }
 
+// Nobody chooses it for a watch, nor for what this member itself says, but these have one as well.
+bool has_consistency(const Plan& plan) noexcept {
+  if (plan.route == nullptr) return false;
+  switch (plan.route->endpoint) {
+    case Endpoint::watch_get:
+    case Endpoint::status_get:
+    case Endpoint::cluster_get:
+      return true;
+    default:
+      return is_read(plan);
+  }
+}
+
 void append_read_headers(std::string& out, const Plan& plan, const core::Reply& reply) {
   append_revision(out, reply.revision);
-  if (!is_read(plan)) return;
+  if (!has_consistency(plan)) return;
   header(out, "Coord-Consistency", word_of(reply.consistency));
   if (reply.consistency == core::Consistency::local) {
     out += "Coord-Staleness-Ms: ";
@@ -178,6 +191,8 @@ void append_problem_extras(JsonObject& object, const core::Reply& reply, const P
   if (reply.end_reason) object.text("reason", session::word_of(*reply.end_reason));
   if (reply.present && reply.present->ephemeral_owner) {
     object.id("owner", reply.present->ephemeral_owner.value());
+  } else if (reply.present && reply.code == Code::node_exists) {
+    object.null("owner");
   }
   if (!reply.leader_http.empty()) {
     object.text("leader", reply.leader_http);
@@ -221,7 +236,7 @@ void answer_value(const Plan& plan, const core::Reply& reply, const core::NodeVa
   const bool is_stat = plan.route->endpoint == Endpoint::stat_get;
   const bool is_same = plan.known_any || plan.known == node.stat.mzxid;
   if (!is_stat && is_same && !plan.wait_ms) {
-    answer_not_modified(plan, reply.revision, node.stat.mzxid, context, out);
+    answer_not_modified(plan, reply, node.stat.mzxid, context, out);
     return;
   }
   append_head(out, plan, 200, context);
@@ -297,7 +312,7 @@ void answer_children(const Plan& plan, const core::Reply& reply, const core::Chi
                      const AnswerContext& context, std::string& out) {
   const bool is_same = plan.known_any || plan.known == list.stat.pzxid;
   if (!plan.with_stat && is_same && !plan.wait_ms) {
-    answer_not_modified(plan, reply.revision, list.stat.pzxid, context, out);
+    answer_not_modified(plan, reply, list.stat.pzxid, context, out);
     return;
   }
   append_head(out, plan, 200, context);
@@ -470,7 +485,7 @@ void answer_recipe(const Plan& plan, const core::Reply& reply, const AnswerConte
   const auto etag = recipe_result(reply).answer.etag;
   const bool is_same = plan.known_any || plan.known == etag;
   if (is_read(plan) && etag && is_same && !plan.wait_ms) {
-    answer_not_modified(plan, reply.revision, etag, context, out);
+    answer_not_modified(plan, reply, etag, context, out);
     return;
   }
   RecipeBody body{200, "application/json", {}, context.scratch};
@@ -513,6 +528,9 @@ void append_problem(std::string& out, const Plan& plan, const core::Reply& reply
     object.text("outcome", reply.code == Code::outcome_unknown ? "unknown" : "not-applied");
   }
   if (problem != nullptr && problem->limit) object.number("limit", *problem->limit);
+  if (problem != nullptr && !problem->branch.empty()) {
+    object.text("branch", problem->branch).number("op", problem->op);
+  }
   append_problem_extras(object, reply, plan);
   object.close();
 }
@@ -558,14 +576,14 @@ void answer_problem(const Plan& plan, const Problem& problem, const AnswerContex
   reply.detail = problem.detail;
   reply.revision = context.applied;
   reply.consistency = core::Consistency::local;
+  reply.staleness_ms = context.staleness_ms;
   answer_error(plan, reply, &problem, context, out);
 }
 
-void answer_not_modified(const Plan& plan, Zxid revision, std::optional<Zxid> etag,
+void answer_not_modified(const Plan& plan, const core::Reply& reply, std::optional<Zxid> etag,
                          const AnswerContext& context, std::string& out) {
   append_head(out, plan, 304, context);
-  append_revision(out, revision);
-  if (is_read(plan)) header(out, "Coord-Consistency", word_of(plan.request.consistency));
+  append_read_headers(out, plan, reply);
   if (etag) append_etag(out, *etag);
   out += "Vary: Accept\r\nX-Content-Type-Options: nosniff\r\n\r\n";
 }
@@ -606,10 +624,10 @@ void answer_options(const Plan& plan, const RequestView& view, const AnswerConte
   out += "X-Content-Type-Options: nosniff\r\n\r\n";
 }
 
-void answer_stream_head(const Plan& plan, Zxid revision, const AnswerContext& context,
+void answer_stream_head(const Plan& plan, const core::Reply& reply, const AnswerContext& context,
                         std::string& out) {
   append_head(out, plan, 200, context);
-  append_revision(out, revision);
+  append_read_headers(out, plan, reply);
   header(out, "Content-Type",
          plan.format == Format::raw      ? "application/octet-stream"
          : plan.format == Format::ndjson ? "application/x-ndjson"

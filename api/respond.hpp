@@ -15,9 +15,10 @@ struct AnswerContext {
   std::string_view date;  // "Date: ...\r\n".
   bool keep_alive = true;
   bool is_http10 = false;
-  Zxid applied;              // For answers that never reached the member.
-  std::string_view version;  // Of this build.
-  std::string& scratch;      // Empty; a body is put together here.
+  Zxid applied;                   // For answers that never reached the member ...
+  std::int64_t staleness_ms = 0;  // ... and how old that may be.
+  std::string_view version;       // Of this build.
+  std::string& scratch;           // Empty; a body is put together here.
   const ClientBoard* clients = nullptr;
   std::int64_t now_ms = 0;
 };
@@ -28,8 +29,8 @@ void answer_reply(const Plan& plan, const core::Reply& reply, const AnswerContex
 // A refusal of the edge itself.
 void answer_problem(const Plan& plan, const Problem& problem, const AnswerContext& context,
                     std::string& out);
-// 304 at `revision`.
-void answer_not_modified(const Plan& plan, Zxid revision, std::optional<Zxid> etag,
+// 304. Of the reply only the revision, the consistency and the staleness.
+void answer_not_modified(const Plan& plan, const core::Reply& reply, std::optional<Zxid> etag,
                          const AnswerContext& context, std::string& out);
 // A complete body of a local route.
 void answer_body(const Plan& plan, int status, std::string_view content_type, std::string_view body,
@@ -37,8 +38,8 @@ void answer_body(const Plan& plan, int status, std::string_view content_type, st
 // 204 with the headers of CORS and Allow.
 void answer_options(const Plan& plan, const RequestView& view, const AnswerContext& context,
                     std::string& out);
-// The head of a stream. Chunked unless HTTP/1.0.
-void answer_stream_head(const Plan& plan, Zxid revision, const AnswerContext& context,
+// The head of a stream. Chunked unless HTTP/1.0. Of the reply as of a 304.
+void answer_stream_head(const Plan& plan, const core::Reply& reply, const AnswerContext& context,
                         std::string& out);
 
 // Appends the problem document of a reply.

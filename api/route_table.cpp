@@ -192,6 +192,21 @@ RouteMatch match_route(Method method, std::string_view path) {
   return match;
 }
 
+bool takes_if_match(const RouteSpec& route) noexcept {
+  switch (route.endpoint) {
+    case Endpoint::tree_put:
+    case Endpoint::tree_patch:
+    case Endpoint::tree_delete:
+      return true;
+    default:
+      return (route.traits & trait_write) != 0 && route.path.starts_with("/v1/config/");
+  }
+}
+
+bool takes_if_none_match(const RouteSpec& route) noexcept {
+  return route.method == Method::put && takes_if_match(route);
+}
+
 bool takes_parameter(const RouteSpec& route, std::string_view name) noexcept {
   if (has(route.query, name)) return true;
   // "label." stands for all names that begin so.

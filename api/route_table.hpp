@@ -94,6 +94,9 @@ struct RouteMatch {
 
 // `path` is decoded already. HEAD is served by GET's route.
 [[nodiscard]] RouteMatch match_route(Method method, std::string_view path);
+// Does the route look at If-Match, at If-None-Match: *, when it writes?
+[[nodiscard]] bool takes_if_match(const RouteSpec& route) noexcept;
+[[nodiscard]] bool takes_if_none_match(const RouteSpec& route) noexcept;
 // Is `name` a query parameter of the route?
 [[nodiscard]] bool takes_parameter(const RouteSpec& route, std::string_view name) noexcept;
 // All its query parameters.

@@ -104,6 +104,7 @@ std::string render_end(const core::WatchState& state, const StreamForm& form) {
   JsonObject object(json);
   object.text("type", code).text("code", code).text("detail", state.detail);
   if (state.code == Code::compacted) object.number("oldest_revision", state.oldest.value());
+  if (state.end_reason) object.text("reason", session::word_of(*state.end_reason));
   object.number("revision", state.revision.value()).close();
   std::string out;
   append_event(out, code, std::nullopt, json, form);

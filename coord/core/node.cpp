@@ -85,10 +85,12 @@ void Node::on(Subscribe& event) {
     return end_watch({event.connection, event.watch}, Code::diverged,
                      "this member's state differs from the others'");
   }
+  const auto deadline = now_.mono_ms + kSubscribeTimeoutMs;
   if (event.consistency == Consistency::local) {
-    open_watch(std::move(event));
+    const auto index = index_of(event.min_revision);
+    park(index, {std::move(event), deadline});
   } else {
-    wait_for_grant({std::move(event), now_.mono_ms + kSubscribeTimeoutMs});
+    wait_for_grant({std::move(event), deadline});
   }
 }
 

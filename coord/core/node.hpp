@@ -97,6 +97,8 @@ class Node {
   [[nodiscard]] bool is_store_late() const noexcept;
   [[nodiscard]] std::size_t watch_count() const noexcept { return hub_.size() - internal_watches_; }
   [[nodiscard]] std::size_t pending_count() const noexcept;
+  // How old what this member has applied may be: since it last knew that it was up to date.
+  [[nodiscard]] std::int64_t staleness_ms() const noexcept;
   [[nodiscard]] Status status() const;
   [[nodiscard]] ClusterView cluster_view() const;
   // Serves this member as it should? `why` is for people when not.
@@ -179,14 +181,13 @@ class Node {
   void serve_read(Request&& request);
   void serve_sessions(const Request& request, Reply& reply) const;
   void keepalive(Request&& request);
-  [[nodiscard]] SessionView view_of(const session::Session& session, bool with_nodes) const;
+  [[nodiscard]] SessionView view_of(const session::Session& session, bool is_brief) const;
   [[nodiscard]] Reply reply_to(const Request& request) const;
   void refuse(const Request& request, Code code, std::string detail);
   void refuse_diverged(const Request& request);
   void deliver(Reply reply) { deliveries_.emplace_back(std::move(reply)); }
   void touch(SessionId id);
   [[nodiscard]] std::int64_t service_now() const noexcept;
-  [[nodiscard]] std::int64_t staleness_ms() const noexcept;
   [[nodiscard]] bool is_bulk() const noexcept;
   [[nodiscard]] bool is_backlogged() const noexcept;
 
@@ -256,7 +257,8 @@ class Node {
   void send_initial(const Subscribe& subscribe);
   void page_watch(WatchKey key);
   void emit(std::vector<watch::Event>& events);
-  void end_watch(WatchKey key, Code code, std::string detail);
+  void end_watch(WatchKey key, Code code, std::string detail,
+                 std::optional<session::EndReason> reason = std::nullopt);
   void end_compacted(WatchKey key);
   void end_watches_of(SessionId session);
   void state_of_watch(WatchKey key, WatchState::Kind kind, Zxid revision);

@@ -138,7 +138,11 @@ void Node::finish_changes(Request&& request, StoreAnswer&& found) {
 void Node::serve_at(Request&& request) {
   const auto at = *std::get<Get>(request.op).at;
   auto reply = reply_to(request);
-  if (at > state_.applied()) {
+  if (at > state_.applied() && request.consistency == Consistency::local) {
+    reply.code = Code::behind;
+    reply.detail =
+        fmt::format("this member has applied {} and not yet revision {}", state_.applied(), at);
+  } else if (at > state_.applied()) {
     reply.code = Code::not_found;
     reply.detail = fmt::format("revision {} does not exist yet", at);
   } else if (at.next() < retention_.floor()) {

@@ -14,6 +14,7 @@ namespace coord::core {
 namespace {
 
 constexpr std::size_t kEphemeralsListed = 1'000;
+constexpr std::size_t kEphemeralsInList = 100;  // Of each session.
 
 // What is wrong with a path that a request names. "/a/" as a sequential prefix names the parent
 // alone: the suffix is then the whole name.
@@ -414,7 +415,7 @@ void Node::keepalive(Request&& request) {
   deliver(std::move(reply));
 }
 
-SessionView Node::view_of(const session::Session& session, bool with_nodes) const {
+SessionView Node::view_of(const session::Session& session, bool is_brief) const {
   SessionView view;
   view.id = session.id;
   view.name = session.name;
@@ -423,7 +424,7 @@ SessionView Node::view_of(const session::Session& session, bool with_nodes) cons
   view.opened_ms = session.opened_ms;
   if (was_leader_) view.remaining_ms = expiry_.remaining_ms(session.id, now_.mono_ms);
   view.ephemeral_count = state_.tree().ephemeral_count_of(session.id);
-  if (with_nodes) {
+  if (!is_brief || view.ephemeral_count <= kEphemeralsInList) {
     view.ephemerals = state_.tree().ephemerals_of(session.id);
     if (view.ephemerals.size() > kEphemeralsListed) view.ephemerals.resize(kEphemeralsListed);
   }
@@ -436,7 +437,7 @@ void Node::serve_sessions(const Request& request, Reply& reply) const {
   if (const auto* get = std::get_if<GetSession>(&request.op)) {
     const auto* session = state_.sessions().find(get->id);
     if (session != nullptr) {
-      reply.result = view_of(*session, true);
+      reply.result = view_of(*session, false);
       return;
     }
     reply.end_reason = state_.sessions().end_of(get->id);
@@ -459,7 +460,7 @@ void Node::serve_sessions(const Request& request, Reply& reply) const {
       found.is_last = false;
       return false;
     }
-    found.sessions.push_back(view_of(session, list.with_nodes));
+    found.sessions.push_back(view_of(session, !list.with_nodes));
     return true;
   });
   reply.result = std::move(found);

@@ -38,7 +38,8 @@ void Node::state_of_watch(WatchKey key, WatchState::Kind kind, Zxid revision) {
   deliveries_.emplace_back(std::move(state));
 }
 
-void Node::end_watch(WatchKey key, Code code, std::string detail) {
+void Node::end_watch(WatchKey key, Code code, std::string detail,
+                     std::optional<session::EndReason> reason) {
   hub_.unsubscribe(key.first, key.second);
   forget_watch(key);
   WatchState state;
@@ -49,6 +50,7 @@ void Node::end_watch(WatchKey key, Code code, std::string detail) {
   state.code = code;
   state.detail = std::move(detail);
   state.oldest = retention_.floor();
+  state.end_reason = reason;
   deliveries_.emplace_back(std::move(state));
 }
 
@@ -89,7 +91,8 @@ void Node::end_watches_of(SessionId session) {
   auto keys = found->second;
   std::sort(keys.begin(), keys.end());
   for (const auto& key : keys) {
-    end_watch(key, Code::session_expired, fmt::format("session {} has ended", session));
+    end_watch(key, Code::session_expired, fmt::format("session {} has ended", session),
+              state_.sessions().end_of(session));
   }
 }
 
@@ -110,15 +113,19 @@ void Node::open_watch(Subscribe&& subscribe) {
   if (subscribe.session) {
     Reply reply;
     const auto code = check_session(*subscribe.session, reply);
-    if (code != Code::ok) return end_watch(key, code, std::move(reply.detail));
+    if (code != Code::ok) return end_watch(key, code, std::move(reply.detail), reply.end_reason);
     touch(subscribe.session->id);
   }
   const auto applied = state_.applied();
   auto from = subscribe.with_initial ? std::nullopt : subscribe.from;
   if (from && *from > applied) {
+    // It may exist elsewhere: a local watch knows only what this member has applied.
+    const bool may_exist = subscribe.consistency == Consistency::local;
     return end_watch(
-        key, Code::bad_request,
-        fmt::format("revision {} does not exist yet; the present is {}", *from, applied));
+        key, may_exist ? Code::behind : Code::bad_request,
+        may_exist
+            ? fmt::format("this member has applied {} and not yet revision {}", applied, *from)
+            : fmt::format("revision {} does not exist yet; the present is {}", *from, applied));
   }
   if (from && from->next() < retention_.floor()) {
     return end_compacted(key);

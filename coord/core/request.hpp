@@ -482,7 +482,9 @@ struct SessionView {
   std::int64_t ttl_ms = 0;
   std::optional<std::int64_t> remaining_ms;  // Known by the leader only.
   std::int64_t opened_ms = 0;
-  std::vector<std::string> ephemerals;  // At most 1,000 are listed; `ephemeral_count` counts all.
+  // Sorted. At most 1,000 are listed, and in a list of sessions none of one that has above 100;
+  // `ephemeral_count` counts all.
+  std::vector<std::string> ephemerals;
   std::size_t ephemeral_count = 0;
   std::size_t watch_count = 0;  // Of this member.
 };
@@ -583,6 +585,7 @@ struct Subscribe {
   std::optional<SessionCredential> session;
   // Linearizable: the stream starts at a revision not older than any answer sent before.
   Consistency consistency = Consistency::linearizable;
+  Zxid min_revision;         // Local: it starts when this member has applied so much.
   bool is_internal = false;  // Of the member itself: not counted among those of clients.
 };
 struct Unsubscribe {
@@ -617,6 +620,7 @@ struct WatchState {
   Code code = Code::ok;
   std::string detail;
   Zxid oldest;
+  std::optional<session::EndReason> end_reason;  // With session_expired, when it is known.
 };
 
 // Asks for an AppliedEvent of every entry, until the connection goes: for an edge that keeps the

@@ -162,6 +162,7 @@ Answer pair(const Query& query, const Look& look, const State& state) {
   if (auto none = add_release(query, look, state, to, items, values)) return *none;
   auto answer = answer_with(std::move(items));
   answer.values = std::move(values);
+  answer.etag = Zxid(to);
   return answer;
 }
 

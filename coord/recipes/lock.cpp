@@ -161,7 +161,9 @@ Answer ticket_answer(const znode::Tree& tree, std::string_view name, const std::
   TicketAnswer shown_answer;
   shown_answer.name = name;
   shown_answer.permits = lock.permits;
-  shown_answer.ticket = shown(id, *tree.get(ticket_path(path, id)));
+  const auto node = *tree.get(ticket_path(path, id));
+  shown_answer.ticket = shown(id, node);
+  shown_answer.is_own_session = ticket_of(node).is_own_session;
   shown_answer.ticket.position = position_of(tree, path, lock, id);
   shown_answer.holder_count =
       list_holders(tree, path, lock, kRefusalShownMax, shown_answer.holders);

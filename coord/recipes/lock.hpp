@@ -122,6 +122,7 @@ struct TicketAnswer {
   std::uint32_t permits = 0;
   std::uint64_t holder_count = 0;
   std::vector<Ticket> holders;
+  bool is_own_session = false;  // The ticket's session was brought by it, for it alone.
 };
 struct LockAnswer {
   std::string name;

@@ -271,6 +271,7 @@ std::string encode(const TicketAnswer& answer) {
   out.varint(answer.permits);
   out.varint(answer.holder_count);
   put(out, answer.holders);
+  out.boolean(answer.is_own_session);
   return bytes;
 }
 
@@ -282,6 +283,8 @@ bool decode(std::string_view bytes, TicketAnswer& answer) {
   answer.permits = in.varint32();
   answer.holder_count = in.varint();
   answer.holders = take_tickets(in);
+  // Answers that were remembered by an earlier version end here.
+  if (in.remaining() > 0) answer.is_own_session = in.boolean();
   return in.done();
 }
 

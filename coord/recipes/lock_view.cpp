@@ -89,6 +89,7 @@ Answer show_ticket(const ShowTicket& query, const Look& look) {
   shown_ticket.name = query.name;
   shown_ticket.permits = lock.permits;
   shown_ticket.ticket = shown(id, *node);
+  shown_ticket.is_own_session = ticket_of(*node).is_own_session;
   shown_ticket.ticket.position = position_of(look.tree, path, lock, id);
   shown_ticket.holder_count =
       list_holders(look.tree, path, lock, kRefusalShownMax, shown_ticket.holders);

@@ -31,6 +31,7 @@ class ServerGateway final : public api::Gateway {
     runner_.enqueue(core::Touched{session});
   }
   [[nodiscard]] Zxid applied() const override { return runner_.node().state().applied(); }
+  [[nodiscard]] std::int64_t staleness_ms() const override { return runner_.node().staleness_ms(); }
   [[nodiscard]] bool is_ready(std::string& why) const override {
     if (runner_.node().is_ready(why)) return true;
     if (runner_.links() != nullptr) {

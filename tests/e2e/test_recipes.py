@@ -9,26 +9,7 @@ import unittest
 import uuid
 
 from cluster import Cluster
-from harness import SLOW, MemberTest, Stream, wait_until
-
-
-def in_background(work):
-    """Runs `work` in a thread; call the result for what it returned."""
-    box = {}
-
-    def run():
-        box["value"] = work()
-
-    thread = threading.Thread(target=run, daemon=True)
-    thread.start()
-
-    def join(seconds=30):
-        thread.join(seconds * SLOW)
-        if thread.is_alive():
-            raise AssertionError("it has not come back")
-        return box["value"]
-
-    return join
+from harness import SLOW, MemberTest, Stream, dashed, in_background, wait_until
 
 
 class Counters(MemberTest):
@@ -97,6 +78,30 @@ class Queues(MemberTest):
         answer = self.member.post(f"/v1/queues/{name}/take?lease={lease}&wait={wait}")
         self.assertIn(answer.status, (200, 204), answer)
         return answer.json if answer.status == 200 else None
+
+    def test_a_retry_of_a_wait_that_broke_off_waits_anew(self):
+        def taken_back():
+            return not self.member.get("/v1/sessions").json["sessions"]
+        wait_until(taken_back, what="the sessions of earlier tests are closed")
+        for path, missing, give, there in (
+                ("/v1/queues/broken/take", 204, "/v1/queues/broken", 200),
+                ("/v1/barriers/broken?count=2", 409, None, None)):
+            key = {"idempotency_key": uuid.uuid4().hex}
+            for _ in range(2):  # Each time the client goes away, and what it waited for with it.
+                connection = http.client.HTTPConnection("127.0.0.1", self.member.port, timeout=30)
+                sign = "&" if "?" in path else "?"
+                connection.request("POST", f"{path}{sign}wait=2s", headers=dashed(key))
+                wait_until(lambda: not taken_back(), what="it waits")
+                connection.close()
+                wait_until(taken_back, what="its session is closed")
+            again = self.member.post(f"{path}{sign}wait=2s", **key)
+            self.assertEqual(again.status, missing, again)
+            if give is None:
+                continue
+            key = {"idempotency_key": uuid.uuid4().hex}
+            waits = in_background(lambda: self.member.post(f"{path}{sign}wait=2s", **key))
+            self.member.post(give, "one")
+            self.assertEqual(waits().status, there)
 
     def test_put_take_acknowledge(self):
         at = "/v1/queues/jobs"
@@ -458,6 +463,7 @@ class ThreeMembers(unittest.TestCase):
                 answer = worker.call("POST", f"/v1/queues/tasks/take?lease={int(lease_s)}s&wait=1s")
                 if answer.status == 204:
                     continue
+                assert answer.status == 200, answer
                 taken, got = answer.json, time.monotonic()
                 # It has been this taker's since some time after it asked, so for certain from the
                 # answer until a whole lease after it asked, unless it acknowledges before.

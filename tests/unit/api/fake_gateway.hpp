@@ -78,6 +78,7 @@ class FakeGateway final : public Gateway {
     touched_session = credential.id;
   }
   Zxid applied() const override { return revision; }
+  std::int64_t staleness_ms() const override { return 0; }
   bool is_ready(std::string& why) const override {
     why = is_serving ? "" : "no leader";
     return is_serving;
