@@ -28,7 +28,7 @@ void Connection::start_stream(Exchange& exchange) {
   // The stream is the session's heartbeat, and its ttl says how often that must beat.
   exchange.phase = Phase::stream_session;
   auto request = template_of(exchange);
-  request.op = core::GetSession{plan.request.session->id};
+  request.op = core::GetSession{plan.request.session->id, false};
   submit(exchange, std::move(request));
 }
 

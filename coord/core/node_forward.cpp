@@ -117,15 +117,16 @@ void Node::note_contact(const election::Message& message) {
 // few messages.
 void Node::confirm(Request&& request, SessionId session, bool is_urgent) {
   if (!raft_.leader()) {
-    return refuse(request, Code::no_leader, "there is no leader to renew the session");
+    return refuse(request, Code::no_leader, "there is no leader to ask about the session");
   }
   if (confirmations_.size() >= options_.requests.pending_max) {
     return refuse(request, Code::overloaded, "too many renewals wait already");
   }
   const auto deadline = now_.mono_ms + request.timeout_ms;
   ++last_confirmation_;
+  const bool renews = !std::holds_alternative<GetSession>(request.op);
   confirmations_.emplace(last_confirmation_, Waiting{std::move(request), deadline, session});
-  unsent_confirmations_.push_back({last_confirmation_, session});
+  unsent_confirmations_.push_back({last_confirmation_, session, renews});
   is_confirming_at_once_ = is_confirming_at_once_ || is_urgent;
 }
 
@@ -140,7 +141,9 @@ void Node::send_touches() {
     // An answer counts only in the term that it was asked in; and it, or the question, may be lost.
     unsent_confirmations_.clear();
     for (const auto& [token, waiting] : confirmations_) {
-      unsent_confirmations_.push_back({token, waiting.renews});
+      const auto& request = std::get<Request>(waiting.what);
+      const bool renews = !std::holds_alternative<GetSession>(request.op);
+      unsent_confirmations_.push_back({token, waiting.renews, renews});
     }
     is_confirming_at_once_ = !confirmations_.empty();
     confirming_term_ = raft_.term();
@@ -180,7 +183,13 @@ void Node::on(MemberId /*from*/, TouchesConfirmed&& message) {
         continue;
       }
       auto reply = reply_to(request);
-      reply.result = KeepaliveResult{answer.remaining_ms};
+      if (std::holds_alternative<GetSession>(request.op)) {
+        serve_sessions(request, reply);
+        auto* view = std::get_if<SessionView>(&reply.result);
+        if (view != nullptr) view->remaining_ms = answer.remaining_ms;
+      } else {
+        reply.result = KeepaliveResult{answer.remaining_ms};
+      }
       deliver(std::move(reply));
     } else if (answer.wait_for) {
       // Looked at again, at once if its end came here meanwhile.
@@ -321,7 +330,7 @@ void Node::on(MemberId from, Touches&& message) {
     // It ended here; the follower has not come as far, or it would not have asked.
     if (session == nullptr) answer.wait_for = index_of(state_.applied());
     if (ending != expiring_.end() || session == nullptr || !raft_.has_lease(now_.mono_ms)) continue;
-    touch(each.session);
+    if (each.renews) touch(each.session);
     answer.is_confirmed = true;
     answer.remaining_ms =
         expiry_.remaining_ms(each.session, now_.mono_ms).value_or(session->ttl_ms);

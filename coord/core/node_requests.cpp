@@ -365,9 +365,14 @@ void Node::serve_read(Request&& request) {
   if (std::holds_alternative<GetChanges>(request.op)) return serve_changes(std::move(request));
   const auto* get = std::get_if<Get>(&request.op);
   if (get != nullptr && get->at) return serve_at(std::move(request));
+  const auto* session = std::get_if<GetSession>(&request.op);
+  if (session != nullptr && session->with_remaining && !was_leader_ &&
+      request.consistency != Consistency::local && state_.sessions().find(session->id) != nullptr) {
+    // Only the leader knows when it was renewed.
+    return confirm(std::move(request), session->id, true);
+  }
   auto reply = reply_to(request);
-  if (std::holds_alternative<GetSession>(request.op) ||
-      std::holds_alternative<ListSessions>(request.op) ||
+  if (session != nullptr || std::holds_alternative<ListSessions>(request.op) ||
       std::holds_alternative<GetEphemerals>(request.op)) {
     serve_sessions(request, reply);
   } else {

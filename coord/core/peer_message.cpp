@@ -82,6 +82,7 @@ void write(Writer& out, const Touches& m) {
   for (const auto& each : m.confirm) {
     out.varint(each.token);
     out.id(each.session);
+    out.boolean(each.renews);
   }
 }
 void read(Reader& in, Touches& m) {
@@ -93,6 +94,7 @@ void read(Reader& in, Touches& m) {
     auto& each = m.confirm.emplace_back();
     each.token = in.varint();
     each.session = in.id<SessionId>();
+    each.renews = in.boolean();
   }
 }
 

@@ -43,11 +43,13 @@ struct ForwardRefused {
   std::string detail;
   std::optional<session::EndReason> end_reason;
 };
-// Sessions that gave a sign of life at a follower. `confirm` wants an answer each: a keepalive.
+// Sessions that gave a sign of life at a follower. `confirm` wants an answer each: a keepalive, or
+// only how long the session has left.
 struct Touches {
   struct Confirm {
     std::uint64_t token = 0;
     SessionId session;
+    bool renews = true;
   };
   Term term;
   std::vector<SessionId> alive;

@@ -284,6 +284,7 @@ struct GetQuota {
 };
 struct GetSession {
   SessionId id;
+  bool with_remaining = true;  // At a follower the leader is asked, unless the read is local.
 };
 struct ListSessions {
   SessionId after;
@@ -480,7 +481,7 @@ struct SessionView {
   std::string name;
   std::string address;
   std::int64_t ttl_ms = 0;
-  std::optional<std::int64_t> remaining_ms;  // Known by the leader only.
+  std::optional<std::int64_t> remaining_ms;  // Known by the leader only; see GetSession.
   std::int64_t opened_ms = 0;
   // Sorted. At most 1,000 are listed, and in a list of sessions none of one that has above 100;
   // `ephemeral_count` counts all.

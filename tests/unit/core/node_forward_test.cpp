@@ -245,6 +245,28 @@ TEST(NodeForward, a_keepalive_is_confirmed_by_the_next_leader_when_the_first_one
   EXPECT_TRUE(reply->code == Code::ok || reply->code == Code::no_leader) << reply->detail;
 }
 
+TEST(NodeForward, a_follower_asks_how_long_a_session_has_left_and_does_not_renew_it) {
+  Cluster world(3);
+  const auto follower = world.follower();
+  const auto session = open(world, follower, 10'000);
+  std::int64_t before = 10'000;
+  for (int i = 0; i < 3; ++i) {
+    world.advance(2'000);
+    const auto reply = world.ask(follower, GetSession{session.id});
+    ASSERT_EQ(reply.code, Code::ok) << reply.detail;
+    const auto left = std::get<SessionView>(reply.result).remaining_ms;
+    ASSERT_TRUE(left);
+    EXPECT_LE(*left, before - 2'000);
+    EXPECT_GT(*left, before - 3'000);
+    before = *left;
+  }
+  auto local = world.request(GetSession{session.id});
+  local.consistency = Consistency::local;
+  EXPECT_FALSE(std::get<SessionView>(world.call(follower, local).result).remaining_ms);
+  world.advance(before + 2'000);
+  EXPECT_EQ(world.ask(follower, GetSession{session.id}).code, Code::session_expired);
+}
+
 TEST(NodeForward, a_member_whose_digest_differs_from_the_majoritys_serves_nothing) {
   Cluster world(3);
   const auto leader = world.leader();
