@@ -213,11 +213,12 @@ void Connection::refuse() {
 void Connection::refuse_with(const Problem& problem) {
   auto& exchange = *edge_.take_exchange();
   exchange.keep_alive = false;
-  if (parser_ && parser_->has_header()) {
+  if (parser_) {  // As much as was understood of it.
     const auto& view = parser_->view();
     exchange.plan.target = view.target;
     exchange.plan.method = view.method;
-    exchange.plan.is_write = view.method != Method::get && view.method != Method::head;
+    exchange.plan.is_write = view.method == Method::put || view.method == Method::post ||
+                             view.method == Method::patch || view.method == Method::erase;
   }
   if (parser_) edge_.give_back(std::move(parser_));
   if (tail_ != nullptr) {

@@ -140,6 +140,9 @@ TEST_F(EdgeTest, WhatIsTooLargeIsRefusedBeforeItIsRead) {
     EXPECT_NE(answer.find("\"limit\":"), std::string::npos) << answer;
     EXPECT_NE(answer.find("Connection: close\r\n"), std::string::npos);
   }
+  const auto write = ask("PUT /v1/tree/a HTTP/1.1\r\nX: " + std::string(1000, 'x') + "\r\n\r\n");
+  EXPECT_NE(write.find("\"instance\":\"/v1/tree/a\""), std::string::npos) << write;
+  EXPECT_NE(write.find("\"outcome\":\"not-applied\""), std::string::npos) << write;
   EXPECT_TRUE(gateway_.requests.empty());
   EXPECT_TRUE(gateway_.nodes.empty());
 }
