@@ -419,7 +419,8 @@ class Node {
   ReadId last_read_;
   std::uint64_t last_token_ = 0;
   bool was_leader_ = false;
-  Term led_term_;  // The last one that this member led in.
+  Term led_term_;                  // The last one that this member led in ...
+  std::int64_t led_since_ms_ = 0;  // ... and when that began.
   bool is_disk_full_ = false;
   std::int64_t full_hand_over_ms_ = 0;  // Not again before then.
   bool wants_turn_ = false;

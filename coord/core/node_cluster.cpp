@@ -97,7 +97,11 @@ ClusterNote Node::note_of_all() const {
   note.term = raft_.term();
   note.committed = raft_.committed();
   for (const auto& peer : raft_.peers()) {
-    note.peers.push_back({peer.id, peer.match, peer.heard_ms, peer.needs_snapshot});
+    auto heard_ms = peer.heard_ms;
+    // A leader that has just begun has heard nobody: who is connected has not been silent for
+    // longer than that.
+    if (heard_ms < 0 && links_.contains(peer.id)) heard_ms = now_.mono_ms - led_since_ms_;
+    note.peers.push_back({peer.id, peer.match, heard_ms, peer.needs_snapshot});
   }
   return note;
 }

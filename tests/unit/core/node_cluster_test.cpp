@@ -218,6 +218,33 @@ TEST(NodeCluster, LeadershipIsHandedOverFromAnyMember) {
   EXPECT_EQ(world.operate(third, TransferLeader{MemberId(9)}).code, Code::invalid);
 }
 
+TEST(NodeCluster, ALeaderThatHasJustBegunTakesNobodyForDown) {
+  Cluster world(founders(3));
+  world.advance(1'000);
+  const auto old = world.leader();
+  const auto next = world.follower();
+  world.drops = [next](const Message& message) {
+    const auto* body = std::get_if<election::Body>(&message.body);
+    return message.to == MemberId(next) && body != nullptr &&
+           std::holds_alternative<election::AppendReply>(*body);
+  };
+  world.send(old, [&] {
+    auto transfer = world.request(TransferLeader{MemberId(next)});
+    transfer.identities.push_back({"super", ""});
+    return transfer;
+  }());
+  ASSERT_TRUE(world.advance_until(
+      [&] { return world.node(next).cluster_view().leader == MemberId(next); }));
+  const auto just = world.node(next).cluster_view();
+  EXPECT_TRUE(just.warnings.empty()) << just.warnings.front();
+  EXPECT_EQ(just.failures_tolerated, 1U);
+  world.drops = nullptr;
+  world.settle();
+  world.stop(old);  // Whose link is gone is down at once, heard in this term or not.
+  world.advance(5'000);
+  EXPECT_EQ(world.node(world.leader()).cluster_view().failures_tolerated, 0U);
+}
+
 TEST(NodeCluster, ALostLeaderLeavesTheFateOfAChangeOpen) {
   Cluster world(founders(3));
   world.advance(1'000);
