@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/text.hpp"
 #include "api/zk/jute.hpp"
 #include "api/zk/ops.hpp"
 #include "coord/base/overloaded.hpp"
@@ -125,15 +126,29 @@ void put_multi_read(JuteWriter& out, const Call& call, const core::ManyRead& man
   put_part_header(out, -1, true, ErrorCode(-1));
 }
 
-// As ZooKeeper writes its configuration: server.ID=HOST:PORT:PORT:ROLE;CLIENTS, a line each.
+// As ZooKeeper writes its configuration: server.ID=HOST:PORT:PORT:ROLE;CLIENTS, a line each; of a
+// member without peers nothing. Clients that read it want two different ports: members here have
+// one, so the second is only a number beside it.
 std::string config_of(const core::ClusterView& view) {
   std::string text;
   for (const auto& member : view.members) {
-    const auto port = member.peer.substr(std::min(member.peer.rfind(':'), member.peer.size()));
-    text += fmt::format("server.{}={}{}:{};{}\n", member.id, member.peer, port,
-                        member.role == "voter" ? "participant" : "observer", member.zookeeper);
+    const auto port = parse_u64(std::string_view(member.peer).substr(member.peer.rfind(':') + 1));
+    if (member.peer.empty() || !port) continue;
+    text += fmt::format("server.{}={}:{}:{}", member.id, member.peer,
+                        *port < UINT16_MAX ? *port + 1 : *port - 1,
+                        member.role == "voter" ? "participant" : "observer");
+    if (!member.zookeeper.empty()) text += ';' + member.zookeeper;
+    text += '\n';
   }
-  return text + fmt::format("version={:x}", kConfigVersion);
+  if (!text.empty()) text += fmt::format("version={:x}", kConfigVersion);
+  return text;
+}
+
+// The nodes that ZooKeeper makes by itself hold empty data there, not none.
+void put_data(JuteWriter& out, std::string_view path, const Blob& value) {
+  const bool is_system = path == "/" || path == kTopPath || path == kQuotaPath;
+  if (is_system && value.is_null()) return out.bytes({});
+  put_value(out, value);
 }
 
 // A read of a node that ZooKeeper always has, and the tree has not.
@@ -146,7 +161,7 @@ bool is_made_up(const Call& call, const core::Reply& reply) {
 }
 
 void put_made_up(JuteWriter& out, const Call& call) {
-  if (call.op == OpCode::get_data) out.null();
+  if (call.op == OpCode::get_data) out.bytes({});
   if (call.op == OpCode::get_children || call.op == OpCode::get_children2) out.i32(0);
   if (call.op == OpCode::get_acl) put_acl(out, znode::open_acl());
   if (call.op != OpCode::get_children) put_stat(out, znode::Stat{});
@@ -166,7 +181,7 @@ void put_result(JuteWriter& out, const Call& call, const core::Reply& reply) {
                         [&](const core::NodeValue& node) {
                           if (call.op == OpCode::sync) return out.bytes(path);
                           if (call.op == OpCode::add_watch) return out.i32(0);
-                          if (call.op == OpCode::get_data) put_value(out, node.value);
+                          if (call.op == OpCode::get_data) put_data(out, path, node.value);
                           if (call.op == OpCode::get_data || call.op == OpCode::exists) {
                             put_stat(out, shown_stat(path, node.stat));
                           }

@@ -41,6 +41,17 @@ class ReadOnly(unittest.TestCase):
         self.assertFalse(wire.is_read_only)
         self.assertEqual(wire.set("/kept", b"w")[0], 0)
 
+    def test_the_configuration_is_one_that_clients_can_read(self):
+        *servers, version = self.wire().get("/zookeeper/config")[1].buffer().decode().split("\n")
+        self.assertEqual((len(servers), version), (3, "version=0"))
+        for i, line in enumerate(servers, 1):
+            name, _, rest = line.partition("=")
+            address, _, clients = rest.partition(";")
+            host, peer, election, role = address.split(":")
+            self.assertEqual((name, host, role), (f"server.{i}", "127.0.0.1", "participant"))
+            self.assertNotEqual(int(peer), int(election))  # Java's clients refuse equal ones.
+            self.assertEqual(clients, f"127.0.0.1:{self.cluster[i].zookeeper_port}")
+
     def test_without_a_leader_it_is_read_and_nothing_is_written(self):
         self.lose_quorum()
         self.assertEqual(zkwire.word(self.port, "isro"), "ro")
