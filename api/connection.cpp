@@ -217,8 +217,7 @@ void Connection::refuse_with(const Problem& problem) {
     const auto& view = parser_->view();
     exchange.plan.target = view.target;
     exchange.plan.method = view.method;
-    exchange.plan.is_write = view.method == Method::put || view.method == Method::post ||
-                             view.method == Method::patch || view.method == Method::erase;
+    exchange.plan.is_write = is_writing(view.method);
   }
   if (parser_) edge_.give_back(std::move(parser_));
   if (tail_ != nullptr) {

@@ -170,8 +170,7 @@ Problem plan_format(const RequestView& view, const Query& query, Plan& plan) {
 // anything while there is no super user, and a browser sends such requests without asking.
 bool is_foreign(const RequestView& view, const Plan& plan) noexcept {
   const auto origin = view.headers.origin;
-  if (origin.empty() || !plan.origin.empty()) return false;
-  if (view.method == Method::get || view.method == Method::head) return false;
+  if (origin.empty() || !plan.origin.empty() || !is_writing(view.method)) return false;
   const auto scheme = origin.find("://");
   return scheme == std::string_view::npos || !iequals(origin.substr(scheme + 3), view.headers.host);
 }
@@ -361,8 +360,7 @@ Problem plan_request(const RequestView& view, const Caller& caller, const HttpOp
   }
   Scratch scratch;
   // Also a write that no route takes says that nothing was applied.
-  plan.is_write = view.method == Method::put || view.method == Method::post ||
-                  view.method == Method::patch || view.method == Method::erase;
+  plan.is_write = is_writing(view.method);
   return plan_routed(view, caller, options, scratch, plan);
 }
 

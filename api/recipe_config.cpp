@@ -278,10 +278,7 @@ Problem plan_list(const PlanInput& in, Plan& plan) {
   if (auto problem = take_cursor(in, query.after)) return problem;
   query.limit = plan.limit;
   set_query(plan, recipes::Kind::config, encode(query));
-  plan.filter.paths.assign(
-      1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(recipes::Kind::config)));
-  plan.filter.depth = watch::Depth::subtree;
-  plan.filter.with_system = true;
+  watch_kind(plan, recipes::Kind::config);
   return {};
 }
 
@@ -360,34 +357,19 @@ constexpr RecipeRoute erasing(Problem (*plan)(const PlanInput&, Plan&)) {
   route.success = "204";
   return route;
 }
-constexpr RecipeRoute value_route(Problem (*plan)(const PlanInput&, Plan&),
-                                  void (*answer)(const Plan&, const core::Reply&, RecipeBody&),
-                                  std::string_view event) {
+// A GET, also as a stream; `offers` says in which other forms.
+constexpr RecipeRoute viewing(Problem (*plan)(const PlanInput&, Plan&),
+                              void (*answer)(const Plan&, const core::Reply&, RecipeBody&),
+                              std::uint8_t offers, std::string_view event) {
   RecipeRoute route{plan, answer};
-  route.offers = offers_raw | offers_event_stream;
-  route.event = event;
-  return route;
-}
-constexpr RecipeRoute view_route(Problem (*plan)(const PlanInput&, Plan&),
-                                 void (*answer)(const Plan&, const core::Reply&, RecipeBody&),
-                                 std::string_view event) {
-  RecipeRoute route{plan, answer};
-  route.offers = offers_json | offers_event_stream;
+  route.offers = static_cast<std::uint8_t>(offers | offers_event_stream);
   route.event = event;
   return route;
 }
 constexpr RecipeRoute present_route() {
-  RecipeRoute route{plan_get, out::answer_value};
-  route.offers = offers_raw | offers_event_stream;
-  route.event = "release";
+  auto route = viewing(plan_get, out::answer_value, offers_raw, "release");
   route.is_alike = true;
   route.told = out::told;
-  return route;
-}
-constexpr RecipeRoute diff_route() {
-  RecipeRoute route{plan_diff, out::answer_diff};
-  route.offers = offers_raw | offers_json | offers_event_stream;
-  route.event = "diff";
   return route;
 }
 constexpr RecipeRoute schema_route() {
@@ -400,17 +382,20 @@ constexpr RecipeRoute schema_route() {
 constexpr RecipeRoute kPut = checked(plan_put, out::answer_published, "*/*");
 constexpr RecipeRoute kGet = present_route();
 constexpr RecipeRoute kDelete = erasing(plan_delete);
-constexpr RecipeRoute kList = view_route(plan_list, out::answer_list, "configs");
+constexpr RecipeRoute kList = viewing(plan_list, out::answer_list, offers_json, "configs");
 constexpr RecipeRoute kClients{plan_clients, out::answer_clients};
-constexpr RecipeRoute kReleases = view_route(plan_releases, out::answer_releases, "releases");
-constexpr RecipeRoute kRelease = value_route(plan_release, out::answer_value, "release");
-constexpr RecipeRoute kDiff = diff_route();
+constexpr RecipeRoute kReleases =
+    viewing(plan_releases, out::answer_releases, offers_json, "releases");
+constexpr RecipeRoute kRelease = viewing(plan_release, out::answer_value, offers_raw, "release");
+constexpr RecipeRoute kDiff =
+    viewing(plan_diff, out::answer_diff, offers_raw | offers_json, "diff");
 constexpr RecipeRoute kRollback = checked(plan_rollback, out::answer_published, "application/json");
 constexpr RecipeRoute kPutSchema = schema_route();
-constexpr RecipeRoute kGetSchema = value_route(plan_get_schema, out::answer_schema, "schema");
+constexpr RecipeRoute kGetSchema =
+    viewing(plan_get_schema, out::answer_schema, offers_raw, "schema");
 constexpr RecipeRoute kDeleteSchema = erasing(plan_delete_schema);
 constexpr RecipeRoute kPutGray = checked(plan_put_gray, out::answer_set, "*/*");
-constexpr RecipeRoute kGetGray = value_route(plan_get_gray, out::answer_gray, "gray");
+constexpr RecipeRoute kGetGray = viewing(plan_get_gray, out::answer_gray, offers_raw, "gray");
 constexpr RecipeRoute kDeleteGray = erasing(plan_delete_gray);
 constexpr RecipeRoute kPromote = checked(plan_promote, out::answer_published, "application/json");
 

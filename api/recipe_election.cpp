@@ -14,13 +14,6 @@ namespace {
 namespace election = recipes::election;
 constexpr auto kKind = recipes::Kind::election;
 
-// For long polls and streams of a listing.
-void watch_all(Plan& plan) {
-  plan.filter.paths.assign(1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(kKind)));
-  plan.filter.depth = watch::Depth::subtree;
-  plan.filter.with_system = true;
-}
-
 // ---- from requests to steps and queries
 
 std::string take_value(Fields& fields) {
@@ -149,7 +142,7 @@ Problem plan_list(const PlanInput& in, Plan& plan) {
     return bad_request("this is no cursor of a list");
   query.limit = static_cast<std::uint32_t>(plan.limit);
   set_query(plan, kKind, encode(query));
-  watch_all(plan);
+  watch_kind(plan, kKind);
   return {};
 }
 

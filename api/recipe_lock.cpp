@@ -20,13 +20,6 @@ std::int64_t wall_ms() {
   return duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
 }
 
-// For long polls and streams of a listing.
-void watch_all(Plan& plan) {
-  plan.filter.paths.assign(1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(kKind)));
-  plan.filter.depth = watch::Depth::subtree;
-  plan.filter.with_system = true;
-}
-
 // ---- from requests to steps and queries
 
 // mode, permits and take.
@@ -160,7 +153,7 @@ Problem plan_page(const PlanInput& in, Plan& plan) {
   if (page.after.size() > recipes::kNameBytesMax) return bad_request("this is no cursor of a list");
   page.limit = static_cast<std::uint32_t>(plan.limit);
   set_query(plan, kKind, encode(page));
-  watch_all(plan);
+  watch_kind(plan, kKind);
   return {};
 }
 

@@ -63,6 +63,12 @@ Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after) {
   return {};
 }
 
+void watch_kind(Plan& plan, recipes::Kind kind) {
+  plan.filter.paths.assign(1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(kind)));
+  plan.filter.depth = watch::Depth::subtree;
+  plan.filter.with_system = true;
+}
+
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name) {
   plan.filter.paths.assign(1, recipes::path_of(kind, name));
   plan.filter.depth = watch::Depth::subtree;

@@ -83,7 +83,9 @@ void set_renewal(Plan& plan, recipes::Kind kind, std::string bytes);
 void try_renewal(Plan& plan, recipes::Kind kind, std::string bytes);
 // limit= and cursor=. Routes with trait_list have them.
 [[nodiscard]] Problem take_page(const PlanInput& in, std::size_t& limit, std::string& after);
-// Watches the recipe's own node and all below it: for long polls and streams of a GET.
+// Watches all recipes of a kind, or one's own node and all below it: for long polls and streams of
+// a GET.
+void watch_kind(Plan& plan, recipes::Kind kind);
 void watch_recipe(Plan& plan, recipes::Kind kind, std::string_view name);
 // Lets the step bring a session of its own, unless the request names one. `name` is ASCII; what is
 // too long of it is cut off. invalid: a ttl out of bounds.

@@ -226,10 +226,7 @@ Problem plan_services(const PlanInput& in, Plan& plan) {
   if (auto wrong = read_filter(in, query.filter)) return wrong;
   if (problem) return problem;
   set_query(plan, Kind::service, encode(query));
-  plan.filter.paths.assign(
-      1, fmt::format("{}/{}", recipes::kRoot, recipes::directory_of(Kind::service)));
-  plan.filter.depth = watch::Depth::subtree;
-  plan.filter.with_system = true;
+  watch_kind(plan, Kind::service);
   return {};
 }
 

@@ -32,6 +32,12 @@ enum class Method : std::uint8_t { get, head, put, post, patch, erase, options, 
   return "OTHER";
 }
 
+// May it change anything?
+[[nodiscard]] constexpr bool is_writing(Method method) noexcept {
+  return method == Method::put || method == Method::post || method == Method::patch ||
+         method == Method::erase;
+}
+
 // The headers that the API knows; the others are ignored. Empty: not there (see `empty`).
 struct Headers {
   std::string_view accept;

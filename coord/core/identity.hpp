@@ -15,7 +15,10 @@
 
 namespace coord::core {
 
-inline constexpr std::uint32_t kPeerProtocol = 1;
+// Raised with every change of what members send or of what they make of an entry: versions that
+// differ must not share a log. 2: a follower asks for the time a session has left; answers of locks
+// say whose the session is.
+inline constexpr std::uint32_t kPeerProtocol = 2;
 
 // What a member says of itself.
 struct Hello {

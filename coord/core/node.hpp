@@ -111,7 +111,7 @@ class Node {
   struct Waiting {
     std::variant<Request, Subscribe> what;
     std::int64_t deadline_ms = 0;
-    SessionId renews = {};  // What the leader is asked to confirm.
+    SessionId renews = {};  // What the leader is asked to confirm, or about.
   };
   struct WaitingGroup {
     ReadId read;
@@ -216,6 +216,7 @@ class Node {
   void refuse_forward(MemberId to, const Forward& message, bool ends_stream, Code code,
                       std::string detail);
   void confirm(Request&& request, SessionId session, bool is_urgent);
+  [[nodiscard]] static Touches::Confirm confirm_of(std::uint64_t token, const Waiting& waiting);
   void send_touches();
   void give_up_confirmations();
   void note_contact(const election::Message& message);
@@ -364,7 +365,7 @@ class Node {
   MemberId stream_leader_;
   Term stream_term_;
   std::map<MemberId, Stream> streams_;              // Of the followers, while this member leads.
-  std::map<std::uint64_t, Waiting> confirmations_;  // Renewals that the leader must confirm.
+  std::map<std::uint64_t, Waiting> confirmations_;  // What only the leader can answer.
   std::uint64_t last_confirmation_ = 0;
   std::vector<Touches::Confirm> unsent_confirmations_;
   bool is_confirming_at_once_ = false;  // One of them does not wait for the next batch.

@@ -113,6 +113,12 @@ void Node::note_contact(const election::Message& message) {
   contact_ms_ = now_.mono_ms;
 }
 
+// Whoever looks at a session does not renew it.
+Touches::Confirm Node::confirm_of(std::uint64_t token, const Waiting& waiting) {
+  const auto& request = std::get<Request>(waiting.what);
+  return {token, waiting.renews, !std::holds_alternative<GetSession>(request.op)};
+}
+
 // One that is not urgent leaves with the next batch of signs of life: thousands of heartbeats cost
 // few messages.
 void Node::confirm(Request&& request, SessionId session, bool is_urgent) {
@@ -124,9 +130,9 @@ void Node::confirm(Request&& request, SessionId session, bool is_urgent) {
   }
   const auto deadline = now_.mono_ms + request.timeout_ms;
   ++last_confirmation_;
-  const bool renews = !std::holds_alternative<GetSession>(request.op);
-  confirmations_.emplace(last_confirmation_, Waiting{std::move(request), deadline, session});
-  unsent_confirmations_.push_back({last_confirmation_, session, renews});
+  const auto added =
+      confirmations_.emplace(last_confirmation_, Waiting{std::move(request), deadline, session});
+  unsent_confirmations_.push_back(confirm_of(last_confirmation_, added.first->second));
   is_confirming_at_once_ = is_confirming_at_once_ || is_urgent;
 }
 
@@ -141,9 +147,7 @@ void Node::send_touches() {
     // An answer counts only in the term that it was asked in; and it, or the question, may be lost.
     unsent_confirmations_.clear();
     for (const auto& [token, waiting] : confirmations_) {
-      const auto& request = std::get<Request>(waiting.what);
-      const bool renews = !std::holds_alternative<GetSession>(request.op);
-      unsent_confirmations_.push_back({token, waiting.renews, renews});
+      unsent_confirmations_.push_back(confirm_of(token, waiting));
     }
     is_confirming_at_once_ = !confirmations_.empty();
     confirming_term_ = raft_.term();
@@ -165,7 +169,7 @@ void Node::give_up_confirmations() {
   unsent_confirmations_.clear();
   is_confirming_at_once_ = false;
   for (const auto& [token, waiting] : std::exchange(confirmations_, {})) {
-    give_up(waiting.what, Code::no_leader, "there is no leader to renew the session");
+    give_up(waiting.what, Code::no_leader, "there is no leader to ask about the session");
   }
 }
 
@@ -195,7 +199,7 @@ void Node::on(MemberId /*from*/, TouchesConfirmed&& message) {
       // Looked at again, at once if its end came here meanwhile.
       park(answer.wait_for, std::move(waiting));
     } else {
-      refuse(request, Code::no_leader, "the leader could not confirm the renewal");
+      refuse(request, Code::no_leader, "the leader could not answer for the session");
     }
   }
 }
