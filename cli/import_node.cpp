@@ -1,5 +1,6 @@
 #include "cli/import_node.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstdio>
 
@@ -136,6 +137,8 @@ std::optional<WalkedNode> walked_of(const Json& line) {
               : mode == "ttl"     ? ImportMode::ttl
                                   : ImportMode::persistent;
   node.created = created_of(cversion, walked.children);
+  // /.coord and /zookeeper are in every tree, and nobody has created them.
+  if (node.path == "/") walked.children -= std::min<std::uint64_t>(walked.children, 2);
   const auto created = parse_time_ms(ctime);
   const auto changed = parse_time_ms(mtime);
   if (!created || !changed) return std::nullopt;

@@ -46,7 +46,7 @@ struct ImportNode {
 struct WalkedNode {
   ImportNode node;
   std::uint64_t czxid = 0;
-  std::uint64_t children = 0;
+  std::uint64_t children = 0;  // Those that clients created.
 };
 [[nodiscard]] std::optional<WalkedNode> walked_of(const Json& line);
 // ZooKeeper's cversion counts creations and deletions.

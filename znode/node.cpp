@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "coord/base/check.hpp"
+#include "znode/path.hpp"
 
 namespace coord::znode {
 
@@ -63,7 +64,7 @@ Stat Node::stat() const noexcept {
     const auto children = extension->children.size();
     stat.pzxid = extension->pzxid;
     // Created plus deleted, where deleted is created minus present.
-    stat.cversion = static_cast<std::int32_t>(2 * extension->created - children);
+    stat.cversion = static_cast<std::int32_t>(2 * extension->created_by_clients() - children);
     stat.num_children = static_cast<std::uint32_t>(children);
     stat.ephemeral_owner = extension->owner;
     stat.mode = extension->mode;
@@ -87,6 +88,13 @@ std::string Node::path() const {
     --size;
   }
   return path;
+}
+
+std::uint64_t Extension::made_with_tree() const noexcept {
+  if (node->parent == nullptr) return 2;  // /.coord and /zookeeper.
+  const bool is_zookeeper =
+      node->parent_node()->parent == nullptr && node->name() == name_of(kZooKeeperPath);
+  return is_zookeeper ? 2 : 0;  // Its config and quota.
 }
 
 std::int64_t Extension::wanted_deadline(std::int64_t container_grace_ms) const noexcept {

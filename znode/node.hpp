@@ -101,7 +101,7 @@ struct Extension {
 
   Node* node;
   Children children;
-  std::uint64_t created = 0;  // Children ever created.
+  std::uint64_t created = 0;  // Children ever created, those of the service itself too.
   Zxid pzxid;
   SessionId owner;  // Of an ephemeral.
   std::int64_t ttl_ms = 0;
@@ -118,6 +118,12 @@ struct Extension {
   [[nodiscard]] bool is_timed() const noexcept {
     return mode == Mode::container || mode == Mode::ttl;
   }
+  // Children that clients ever created: numbers sequential nodes, and is half of cversion. What a
+  // fresh tree has below / and /zookeeper does not count, as in ZooKeeper.
+  [[nodiscard]] std::uint64_t created_by_clients() const noexcept {
+    return created - made_with_tree();
+  }
+  [[nodiscard]] std::uint64_t made_with_tree() const noexcept;
   // When it may be reaped as things stand, or kNoDeadline.
   [[nodiscard]] std::int64_t wanted_deadline(std::int64_t container_grace_ms) const noexcept;
   // Says nothing that a node without an Extension does not say.

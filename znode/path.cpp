@@ -155,7 +155,7 @@ bool is_within(std::string_view path, std::string_view top) noexcept {
 }
 
 bool is_system(std::string_view path) noexcept {
-  return is_within(path, "/.coord") || is_within(path, "/zookeeper");
+  return is_within(path, kServicePath) || is_within(path, kZooKeeperPath);
 }
 
 }  // namespace coord::znode

@@ -7,6 +7,7 @@
 // in "/".
 #pragma once
 
+#include <array>
 #include <string>
 #include <string_view>
 
@@ -26,6 +27,13 @@ struct PathProblem {
 // The same for one segment.
 [[nodiscard]] std::string name_error(std::string_view name, const TreeLimits& limits = {});
 [[nodiscard]] bool is_valid_utf8(std::string_view text) noexcept;
+
+// What every tree has besides its root, parents first.
+inline constexpr std::string_view kServicePath = "/.coord";
+inline constexpr std::string_view kZooKeeperPath = "/zookeeper";
+inline constexpr std::string_view kConfigPath = "/zookeeper/config";
+inline constexpr std::string_view kQuotaPath = "/zookeeper/quota";
+inline constexpr std::array kSystemPaths = {kServicePath, kZooKeeperPath, kConfigPath, kQuotaPath};
 
 // "/a/b" -> "/a", "/a" -> "/". Requires: a valid path that is not the root.
 [[nodiscard]] std::string_view parent_of(std::string_view path) noexcept;

@@ -72,19 +72,20 @@ Tree::Impl::Impl(const TreeLimits& tree_limits) : limits(tree_limits) {
   Node header;
   header.id = next_node_id;
   next_node_id = next_node_id.next();
-  root = Node::make(header, "", "", {{}, nullptr, true});
+  root = Node::make(header, "", "", {});
   node_count = 1;
   begin(Stamp{});
   digest += hash_of(*root);
-  for (const auto path : {kServicePath, kZooKeeperPath}) {
+  for (const auto path : kSystemPaths) {
     NewNode parts;
     parts.name = name_of(path);
-    parts.value.is_null = true;
-    add_node(root, path, parts, Blob());
+    // As in ZooKeeper: clients may read the configuration, and nothing else.
+    if (path == kConfigPath) parts.acl = acls.intern({{read, "world", "anyone"}}, next_node_id);
+    add_node(find(parent_of(path)), path, parts, Blob(""));
   }
   DirtyMap dirty;
   const auto made = commit(dirty);
-  COORD_CHECK(made.size() == 2 && node_count == 3, "a fresh tree has three nodes");
+  COORD_CHECK(made.size() == kSystemPaths.size(), "a fresh tree has its system nodes");
 }
 
 Tree::Impl::~Impl() {

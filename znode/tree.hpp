@@ -98,7 +98,8 @@ class Tree {
  public:
   static constexpr std::size_t kInlineValueMax = 512;
 
-  // An empty tree: the root, /.coord and /zookeeper exist (persistent, zxid 0, null data).
+  // An empty tree: the root, /.coord and /zookeeper with its config and quota exist (persistent,
+  // zxid 0, empty data).
   explicit Tree(TreeLimits limits);
   ~Tree();
   Tree(Tree&&) noexcept;
@@ -152,8 +153,8 @@ class Tree {
                               const Identities& identities) const;
   [[nodiscard]] Outcome set_acl(std::string_view path, const Acl& acl,
                                 std::optional<std::int32_t> aversion, const Identities& identities);
-  // Sets or (with none) removes the quota of an existing node. Exceeded already: allowed, and then
-  // only what does not grow the subtree is accepted.
+  // Sets or (with none) removes the quota of an existing node; one without limits only measures.
+  // Exceeded already: allowed, and then only what does not grow the subtree is accepted.
   [[nodiscard]] Outcome set_quota(std::string_view path, const std::optional<Quota>& quota,
                                   const Identities& identities);
   // Makes a node what another service says of it, or creates it so; its parent must be there. The

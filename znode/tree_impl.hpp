@@ -21,9 +21,6 @@
 
 namespace coord::znode {
 
-inline constexpr std::string_view kServicePath = "/.coord";
-inline constexpr std::string_view kZooKeeperPath = "/zookeeper";
-
 struct Tree::Impl {
   // One step of the open transaction, with what it takes to undo it.
   struct Step {
@@ -78,7 +75,7 @@ struct Tree::Impl {
   // Of what is the service's own, and of what is closed.
   [[nodiscard]] Outcome refuse_service(std::string_view path) const;
   [[nodiscard]] Outcome refuse_create(std::string_view path, const Blob& value,
-                                      const CreateOptions& options) const;
+                                      const CreateOptions& options, const Identities& who) const;
   [[nodiscard]] Outcome refuse_erase(std::string_view path, const Node* node, const Guard& guard,
                                      const Identities& who) const;
   [[nodiscard]] Outcome refuse_value(std::string_view path, const Blob& value,

@@ -28,7 +28,7 @@ Outcome Tree::Impl::set_quota(std::string_view path, const std::optional<Quota>&
     return refused(Code::forbidden, path, "the ACL does not grant ADMIN");
   }
   Outcome done{Code::ok, {}, std::string(path), node->stat()};
-  const bool is_wanted = quota && (quota->nodes_max || quota->bytes_max);
+  const bool is_wanted = quota.has_value();
   const bool was_set = node->extension != nullptr && node->extension->quota;
   if (!is_wanted && !was_set) return done;
 

@@ -218,7 +218,7 @@ std::string Tree::Impl::load_quota(NodeId id, std::string_view bytes) {
   auto usage = std::make_unique<QuotaUsage>();
   if ((flags & kNodesMax) != 0) usage->quota.nodes_max = in.varint();
   if ((flags & kBytesMax) != 0) usage->quota.bytes_max = in.varint();
-  if (!in.done() || flags == 0 || flags > (kNodesMax | kBytesMax)) {
+  if (!in.done() || flags > (kNodesMax | kBytesMax)) {
     return fmt::format("quota of node {}: the record does not decode", id.value());
   }
   auto* const extension = extend(node);
@@ -249,8 +249,10 @@ std::string Tree::Impl::load_done() {
   if (!is_loading) return {};  // No record at all: the tree is as fresh as it was made.
   if (root == nullptr) return "the tree has no root";
   if (auto problem = fill_directories(); !problem.empty()) return problem;
-  for (const auto path : {kServicePath, kZooKeeperPath}) {
-    if (find(path) == nullptr) return fmt::format("the tree has no {}", path);
+  for (const auto path : kSystemPaths) {
+    if (find(path) == nullptr) {
+      return fmt::format("the tree has no {}: it was not written by this version", path);
+    }
   }
   if (auto problem = acls.load_done(); !problem.empty()) return problem;
   for (const auto& [id, node] : loaded_nodes) {

@@ -86,7 +86,8 @@ Outcome Tree::Impl::restore_there(std::string_view path, Node* node, const Blob&
             node->stat()};
   }
   const auto children = known == nullptr ? 0 : known->children.size();
-  const auto created = std::max<std::uint64_t>(as.created, children);
+  const auto made_with_tree = known == nullptr ? 0 : known->made_with_tree();
+  const auto created = std::max<std::uint64_t>(as.created + made_with_tree, children);
   const bool is_born = node->ctime_ms != as.ctime_ms;
   const bool is_set = is_born || node->mtime_ms != as.mtime_ms || node->version != as.version ||
                       node->value() != value.view() || (node->is_null == 1) != value.is_null() ||
@@ -120,7 +121,7 @@ Outcome Tree::Impl::restore_there(std::string_view path, Node* node, const Blob&
     extension->mode = as.mode;
     extension->ttl_ms = as.ttl_ms;
     extension->created = created;
-    if (is_born || created == 0) extension->pzxid = fresh->czxid;
+    if (is_born || created == made_with_tree) extension->pzxid = fresh->czxid;
     extension->touched_ms = extension->is_timed() ? stamp.service_ms : 0;
     refresh_deadline(extension);
   }

@@ -74,15 +74,17 @@ Outcome Tree::Impl::refuse_value(std::string_view path, const Blob& value,
 
 // What is wrong with a creation before the tree is looked at.
 Outcome Tree::Impl::refuse_create(std::string_view path, const Blob& value,
-                                  const CreateOptions& options) const {
+                                  const CreateOptions& options, const Identities& who) const {
   auto problem = options.is_sequential ? check_path(std::string(path).append(kNoDigits), limits)
                                        : check_path(path, limits);
   if (problem.code != Code::ok) {
-    // As in ZooKeeper, a parent that is missing comes first: /a//b is in no /a/.
-    const auto slash = path.rfind('/');
-    if (!path.empty() && path.front() == '/' && !options.with_parents && slash > 0 &&
-        find(path.substr(0, slash)) == nullptr) {
-      return refused(Code::no_node, path, "the parent does not exist");
+    // As in ZooKeeper, the parent comes first: /a//b is in no /a/.
+    if (!path.empty() && path.front() == '/' && !options.with_parents) {
+      const auto* const parent = find(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)));
+      if (parent == nullptr) return refused(Code::no_node, path, "the parent does not exist");
+      if (!may(*parent, znode::create, who)) {
+        return refused(Code::forbidden, path, "the parent's ACL does not grant CREATE");
+      }
     }
     return refused(problem.code, path, std::move(problem.detail));
   }
@@ -110,7 +112,7 @@ Outcome Tree::Impl::refuse_create(std::string_view path, const Blob& value,
 
 Outcome Tree::Impl::create(std::string_view path, const Blob& value, CreateOptions& options,
                            const Identities& who) {
-  if (auto no = refuse_create(path, value, options); no.code != Code::ok) return no;
+  if (auto no = refuse_create(path, value, options, who); no.code != Code::ok) return no;
   const auto slash = path.rfind('/');
   const auto parent_path = path.substr(0, std::max<std::size_t>(slash, 1));
   auto [parent, rest] = descend(parent_path);
@@ -125,7 +127,7 @@ Outcome Tree::Impl::create(std::string_view path, const Blob& value, CreateOptio
   if (options.is_sequential) {
     const auto* const extension = rest.empty() ? parent->extension : nullptr;
     fmt::format_to(std::back_inserter(full), "{:010}",
-                   extension == nullptr ? 0 : extension->created);
+                   extension == nullptr ? 0 : extension->created_by_clients());
   }
   const auto name = std::string_view(full).substr(slash + 1);
   if (rest.empty() && parent->extension != nullptr) {
@@ -169,6 +171,9 @@ Outcome Tree::Impl::create(std::string_view path, const Blob& value, CreateOptio
 Outcome Tree::Impl::set(std::string_view path, const Blob& value, std::string_view content_type,
                         const Guard& guard, const Identities& who) {
   if (auto no = refuse_service(path); no.code != Code::ok) return no;
+  if (path == kConfigPath) {
+    return refused(Code::forbidden, path, "it shows the members, and is not written");
+  }
   if (auto no = refuse_value(path, value, content_type); no.code != Code::ok) return no;
   auto* const node = find(path);
   if (node == nullptr) return missing(path, guard.is_set());
@@ -207,14 +212,19 @@ Outcome Tree::Impl::set(std::string_view path, const Blob& value, std::string_vi
 // Of erase and erase_tree alike.
 Outcome Tree::Impl::refuse_erase(std::string_view path, const Node* node, const Guard& guard,
                                  const Identities& who) const {
-  if (path == "/" || path == kServicePath || path == kZooKeeperPath) {
+  const bool is_kept = path == "/" || std::find(kSystemPaths.begin(), kSystemPaths.end(), path) !=
+                                          kSystemPaths.end();
+  if (is_kept) {
     return refused(Code::bad_request, path, fmt::format("{} cannot be deleted", path));
   }
   if (auto no = refuse_service(path); no.code != Code::ok) return no;
-  if (node == nullptr) return missing(path, guard.is_set());
-  if (!may(*node->parent_node(), znode::erase, who)) {
+  // As in ZooKeeper, whoever may not delete below the parent does not learn what is there.
+  const auto* const parent = find(path.substr(0, std::max<std::size_t>(path.rfind('/'), 1)));
+  if (parent == nullptr) return missing(path, guard.is_set());
+  if (!may(*parent, znode::erase, who)) {
     return refused(Code::forbidden, path, "the parent's ACL does not grant DELETE");
   }
+  if (node == nullptr) return missing(path, guard.is_set());
   return check_guard(path, *node, guard);
 }
 

@@ -15,8 +15,7 @@
 
 namespace coord::api::zk {
 
-// Nodes that ZooKeeper always has are made up as long as the tree has them not.
-inline constexpr std::string_view kConfigPath = "/zookeeper/config";
+// Of /zookeeper/config, which shows the members.
 inline constexpr std::int64_t kConfigVersion = 0;
 
 // One request of a connection, until its reply is written.
@@ -41,6 +40,12 @@ struct Call {
     std::vector<std::pair<Kind, std::string>> watches;
   };
 
+  // One of a multi or multiRead.
+  struct Part {
+    OpCode op;
+    bool is_root;  // It is of the root.
+  };
+
   std::int32_t xid = 0;
   OpCode op = OpCode::none;
   Turn turn = Turn::at_once;
@@ -51,11 +56,11 @@ struct Call {
   core::Request held;  // Until it is submitted: operation and consistency, nothing else.
   Watch watch;
   Rearm rearm;
-  std::vector<OpCode> parts;  // Of a multi or multiRead.
-  std::string text[2];        // auth: scheme and credential; sync: the path.
-  std::string out;            // The reply (and events behind it) while earlier ones are not there.
-  std::size_t begin = 0;      // Of the reply's frame, where it stands.
-  Zxid zxid;                  // What its header tells, unless a later one was told already.
+  std::vector<Part> parts;
+  std::string text[2];    // auth: scheme and credential; sync: the path.
+  std::string out;        // The reply (and events behind it) while earlier ones are not there.
+  std::size_t begin = 0;  // Of the reply's frame, where it stands.
+  Zxid zxid;              // What its header tells, unless a later one was told already.
   bool has_own_zxid = false;
   std::int64_t since_ms = 0;
   Call* next = nullptr;
@@ -76,6 +81,6 @@ void plan_call(std::string_view body, const core::SessionCredential& session, Ca
 void put_identities(std::string& out, const Identities& identities);
 
 // Hides /.coord, which ZooKeeper's clients do not know, from what is said of the root.
-[[nodiscard]] znode::Stat shown_stat(std::string_view path, znode::Stat stat) noexcept;
+[[nodiscard]] znode::Stat shown_stat(bool is_root, znode::Stat stat) noexcept;
 
 }  // namespace coord::api::zk

@@ -7,17 +7,16 @@
 #include "api/zk/jute.hpp"
 #include "api/zk/ops.hpp"
 #include "coord/base/overloaded.hpp"
+#include "znode/path.hpp"
 
 namespace coord::api::zk {
 namespace {
 
-constexpr std::string_view kTopPath = "/zookeeper";
-constexpr std::string_view kQuotaPath = "/zookeeper/quota";
-
 // The paths that ZooKeeper does not let go. Any other malformed one is missing.
 bool is_kept(std::string_view path) {
   return path.empty() || path.front() != '/' || path.find('\0') != std::string_view::npos ||
-         path == "/" || path == kTopPath || path == kQuotaPath || path == kConfigPath;
+         path == "/" || path == znode::kZooKeeperPath || path == znode::kQuotaPath ||
+         path == znode::kConfigPath;
 }
 
 // Where ZooKeeper sees a refusal with other eyes.
@@ -31,23 +30,12 @@ std::optional<ErrorCode> error_for(OpCode op, Code code, std::string_view path) 
   return error_of(code);
 }
 
-void put_names(JuteWriter& out, std::string_view path, const core::NameList& list) {
-  const bool is_root = path == "/";
-  const auto is_hidden = [&](const std::string& name) { return is_root && name == ".coord"; };
-  if (path == kTopPath) {
-    auto names = list.names;
-    for (const auto* name : {"config", "quota"}) {
-      if (std::find(names.begin(), names.end(), name) == names.end()) names.emplace_back(name);
-    }
-    out.i32(static_cast<std::int32_t>(names.size()));
-    for (const auto& name : names) out.bytes(name);
-    return;
-  }
-  std::size_t count = list.names.size();
-  if (is_root)
-    count -=
-        static_cast<std::size_t>(std::count_if(list.names.begin(), list.names.end(), is_hidden));
-  out.i32(static_cast<std::int32_t>(count));
+void put_names(JuteWriter& out, bool is_root, const core::NameList& list) {
+  const auto is_hidden = [&](const std::string& name) {
+    return is_root && name == znode::name_of(znode::kServicePath);
+  };
+  const auto hidden = std::count_if(list.names.begin(), list.names.end(), is_hidden);
+  out.i32(static_cast<std::int32_t>(list.names.size()) - static_cast<std::int32_t>(hidden));
   for (const auto& name : list.names) {
     if (!is_hidden(name)) out.bytes(name);
   }
@@ -67,8 +55,8 @@ void put_failed_part(JuteWriter& out, ErrorCode error) {
 }
 
 // As 3.8 answers them: create2 as create, container and ttl as create2.
-void put_part(JuteWriter& out, OpCode op, const core::TxnOpResult& result) {
-  switch (op) {
+void put_part(JuteWriter& out, const Call::Part& part, const core::TxnOpResult& result) {
+  switch (part.op) {
     case OpCode::create:
     case OpCode::create2:
       put_part_header(out, type_of(OpCode::create), false, ErrorCode::ok);
@@ -81,11 +69,11 @@ void put_part(JuteWriter& out, OpCode op, const core::TxnOpResult& result) {
       put_stat(out, result.stat);
       return;
     case OpCode::set_data:
-      put_part_header(out, type_of(op), false, ErrorCode::ok);
-      put_stat(out, result.stat);
+      put_part_header(out, type_of(part.op), false, ErrorCode::ok);
+      put_stat(out, shown_stat(part.is_root, result.stat));
       return;
     default:
-      put_part_header(out, type_of(op), false, ErrorCode::ok);
+      put_part_header(out, type_of(part.op), false, ErrorCode::ok);
   }
 }
 
@@ -100,7 +88,8 @@ void put_multi(JuteWriter& out, const Call& call, const core::Reply& reply) {
     for (std::size_t i = 0; i < call.parts.size(); ++i) {
       auto error = i < failed ? ErrorCode::ok : ErrorCode::runtime_inconsistency;
       if (i == failed) {
-        error = error_for(call.parts[i], reply.code, reply.path).value_or(ErrorCode::system_error);
+        error =
+            error_for(call.parts[i].op, reply.code, reply.path).value_or(ErrorCode::system_error);
       }
       put_failed_part(out, error);
     }
@@ -111,16 +100,17 @@ void put_multi(JuteWriter& out, const Call& call, const core::Reply& reply) {
 void put_multi_read(JuteWriter& out, const Call& call, const core::ManyRead& many) {
   for (std::size_t i = 0; i < many.results.size(); ++i) {
     const auto& one = many.results[i];
+    const auto& part = call.parts[i];
     if (one.code != Code::ok) {
       put_failed_part(out, error_of(one.code).value_or(ErrorCode::system_error));
       continue;
     }
-    put_part_header(out, type_of(call.parts[i]), false, ErrorCode::ok);
+    put_part_header(out, type_of(part.op), false, ErrorCode::ok);
     std::visit(Overloaded{[&](const core::NodeValue& node) {
                             put_value(out, node.value);
-                            put_stat(out, node.stat);
+                            put_stat(out, shown_stat(part.is_root, node.stat));
                           },
-                          [&](const core::NameList& list) { put_names(out, {}, list); }},
+                          [&](const core::NameList& list) { put_names(out, part.is_root, list); }},
                one.result);
   }
   put_part_header(out, -1, true, ErrorCode(-1));
@@ -144,29 +134,6 @@ std::string config_of(const core::ClusterView& view) {
   return text;
 }
 
-// The nodes that ZooKeeper makes by itself hold empty data there, not none.
-void put_data(JuteWriter& out, std::string_view path, const Blob& value) {
-  const bool is_system = path == "/" || path == kTopPath || path == kQuotaPath;
-  if (is_system && value.is_null()) return out.bytes({});
-  put_value(out, value);
-}
-
-// A read of a node that ZooKeeper always has, and the tree has not.
-bool is_made_up(const Call& call, const core::Reply& reply) {
-  const bool is_read = call.op == OpCode::get_data || call.op == OpCode::exists ||
-                       call.op == OpCode::get_children || call.op == OpCode::get_children2 ||
-                       call.op == OpCode::get_acl;
-  return is_read && reply.code == Code::no_node &&
-         (call.text[0] == kConfigPath || call.text[0] == kQuotaPath);
-}
-
-void put_made_up(JuteWriter& out, const Call& call) {
-  if (call.op == OpCode::get_data) out.bytes({});
-  if (call.op == OpCode::get_children || call.op == OpCode::get_children2) out.i32(0);
-  if (call.op == OpCode::get_acl) put_acl(out, znode::open_acl());
-  if (call.op != OpCode::get_children) put_stat(out, znode::Stat{});
-}
-
 void put_result(JuteWriter& out, const Call& call, const core::Reply& reply) {
   const auto path = std::string_view(call.text[0]);
   std::visit(Overloaded{[&](const core::Written& written) {
@@ -175,25 +142,25 @@ void put_result(JuteWriter& out, const Call& call, const core::Reply& reply) {
                               call.op == OpCode::create_container || call.op == OpCode::create_ttl;
                           if (is_create) out.bytes(written.path);
                           if (call.op != OpCode::create && call.op != OpCode::erase) {
-                            put_stat(out, shown_stat(written.path, written.stat));
+                            put_stat(out, shown_stat(written.path == "/", written.stat));
                           }
                         },
                         [&](const core::NodeValue& node) {
                           if (call.op == OpCode::sync) return out.bytes(path);
                           if (call.op == OpCode::add_watch) return out.i32(0);
-                          if (call.op == OpCode::get_data) put_data(out, path, node.value);
+                          if (call.op == OpCode::get_data) put_value(out, node.value);
                           if (call.op == OpCode::get_data || call.op == OpCode::exists) {
-                            put_stat(out, shown_stat(path, node.stat));
+                            put_stat(out, shown_stat(path == "/", node.stat));
                           }
                         },
                         [&](const core::NameList& list) {
-                          put_names(out, path, list);
+                          put_names(out, path == "/", list);
                           if (call.op == OpCode::get_children2)
-                            put_stat(out, shown_stat(path, list.stat));
+                            put_stat(out, shown_stat(path == "/", list.stat));
                         },
                         [&](const core::AclView& view) {
                           put_acl(out, view.acl);
-                          put_stat(out, shown_stat(path, view.stat));
+                          put_stat(out, shown_stat(path == "/", view.stat));
                         },
                         [&](const core::ManyRead& many) {
                           if (call.op == OpCode::multi_read) put_multi_read(out, call, many);
@@ -206,6 +173,8 @@ void put_result(JuteWriter& out, const Call& call, const core::Reply& reply) {
                           const auto text = config_of(view);
                           znode::Stat stat;
                           stat.data_length = static_cast<std::uint32_t>(text.size());
+                          // ZooKeeper's sets them so, whatever their last value was.
+                          if (!text.empty()) stat.version = stat.aversion = -1;
                           if (call.op == OpCode::get_data) out.bytes(text);
                           put_stat(out, stat);
                         },
@@ -229,12 +198,6 @@ bool answer_call(const Call& call, const core::Reply& reply, std::string& out, s
       return true;
     }
   }
-  if (is_made_up(call, reply)) {
-    begin = begin_reply(out, call.xid, ErrorCode::ok);
-    JuteWriter to(out);
-    put_made_up(to, call);
-    return true;
-  }
   const auto error = error_for(call.op, reply.code, reply.path);
   if (!error) return false;
   begin = begin_reply(out, call.xid, *error);
@@ -255,9 +218,10 @@ void put_identities(std::string& out, const Identities& identities) {
   }
 }
 
-znode::Stat shown_stat(std::string_view path, znode::Stat stat) noexcept {
-  if (path == "/" && stat.num_children > 0) --stat.num_children;
-  if (path == kTopPath) stat.num_children = std::max(stat.num_children, 2U);
+znode::Stat shown_stat(bool is_root, znode::Stat stat) noexcept {
+  if (!is_root) return stat;
+  --stat.num_children;
+  ++stat.cversion;  // Twice the children created, less those that are there.
   return stat;
 }
 

@@ -4,6 +4,7 @@
 #include "api/zk/jute.hpp"
 #include "api/zk/ops.hpp"
 #include "coord/base/overloaded.hpp"
+#include "znode/path.hpp"
 
 namespace coord::api::zk {
 namespace {
@@ -199,7 +200,8 @@ void plan_multi(JuteReader& in, Call& call) {
   while (next_part(in, type)) {
     const auto error = take_part(in, type, txn);
     if (!in.ok() || error == ErrorCode::marshalling) return refuse(call, ErrorCode::marshalling);
-    call.parts.push_back(type);
+    const auto* const set = std::get_if<core::Set>(&txn.then.back());
+    call.parts.push_back({type, set != nullptr && set->path == "/"});
     // What fails before the tree is looked at fails the whole, at its place.
     if (error != ErrorCode::ok) {
       core::Check impossible;
@@ -217,6 +219,7 @@ void plan_multi_read(JuteReader& in, Call& call) {
   while (next_part(in, type)) {
     auto path = read_path(in);
     in.boolean();  // Watches are not set by it.
+    call.parts.push_back({type, path == "/"});
     if (type == OpCode::get_data) {
       many.reads.emplace_back(core::Get{std::move(path), true, std::nullopt});
     } else if (type == OpCode::get_children) {
@@ -224,7 +227,6 @@ void plan_multi_read(JuteReader& in, Call& call) {
     } else {
       return refuse(call, ErrorCode::marshalling);
     }
-    call.parts.push_back(type);
   }
   call.turn = Turn::read;
   call.held.op = std::move(many);
@@ -373,7 +375,7 @@ void plan_call(std::string_view body, const core::SessionCredential& session, Ca
                  [&](const core::GetAcl& op) { call.text[0] = op.path; }, [](const auto&) {}},
       call.held.op);
   const bool is_value = call.op == OpCode::get_data || call.op == OpCode::exists;
-  if (is_value && call.text[0] == kConfigPath) call.held.op = core::GetCluster{};
+  if (is_value && call.text[0] == znode::kConfigPath) call.held.op = core::GetCluster{};
 }
 
 }  // namespace coord::api::zk

@@ -129,11 +129,13 @@ void WatchTable::fire(std::string_view at, std::uint8_t kinds, EventType type,
 }
 
 // Recursive watches at the path itself and above it, for clients that were not told of it already.
+// Who watches the root is not told of /.coord, which it does not see.
 void WatchTable::fire_recursive(EventType type, std::string_view path, Events& events) {
   if (recursive_ == 0) return;
   absl::flat_hash_set<ClientId> told;
   for (auto i = first_; i < events.fired.size(); ++i) told.insert(events.fired[i].client);
   for (auto at = path;; at = znode::parent_of(at)) {
+    if (at == "/" && znode::is_within(path, znode::kServicePath)) return;
     if (const auto* place = find(at)) {
       for (const auto& entry : place->entries) {
         if ((entry.kinds & recursive_watch) == 0 || !told.insert(entry.client).second) continue;

@@ -30,9 +30,11 @@ void serve_get(const Get& op, const Request& request, const StateMachine& state,
   }
   NodeValue node;
   node.stat = view->stat;
+  const auto stats = quota_stats(state.tree(), op.path);
+  if (stats) node.stat.data_length = static_cast<std::uint32_t>(stats->size());
   if (op.with_value) {
     if (!is_readable(op.path, request, state, reply)) return;
-    node.value = state.tree().value_of(op.path);
+    node.value = stats ? Blob(*stats) : state.tree().value_of(op.path);
     node.content_type = view->content_type;
   }
   reply.result = std::move(node);
@@ -173,7 +175,12 @@ void serve(const Request& request, const StateMachine& state, Reply& reply) {
                         [&](const ReadMany& op) { serve_many(op, request, state, reply); },
                         [&](const CountNodes& op) {
                           if (!is_readable(op.path, request, state, reply)) return;
-                          reply.result = NodeCount{state.tree().descendants_of(op.path)};
+                          auto count = state.tree().descendants_of(op.path);
+                          // ZooKeeper's clients, who ask it, do not know of /.coord.
+                          if (op.path == "/") {
+                            count -= 1 + state.tree().descendants_of(znode::kServicePath);
+                          }
+                          reply.result = NodeCount{count};
                         },
                         [&](const GetAcl& op) { serve_acl(op, request, state, reply); },
                         [&](const GetQuota& op) {

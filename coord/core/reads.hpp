@@ -4,15 +4,22 @@
 // ring) says so, and Node asks the store.
 #pragma once
 
+#include <optional>
+#include <string>
+
 #include "coord/core/request.hpp"
 #include "coord/core/state_machine.hpp"
 
 namespace coord::core {
 
 // Answers Get (without `at`), GetChildren, GetNames, ReadMany, CountNodes, Walk, GetAcl and
-// GetQuota into `reply` (code, detail,
-// path, result). Requires: the operation is one of these.
+// GetQuota into `reply` (code, detail, path, result). Requires: the operation is one of these.
 void serve(const Request& request, const StateMachine& state, Reply& reply);
+
+// quota_nodes.cpp: what a node "zookeeper_stats" below /zookeeper/quota says, if the path is one
+// and its target has a quota. It is not what was written there.
+[[nodiscard]] std::optional<std::string> quota_stats(const znode::Tree& tree,
+                                                     std::string_view path);
 
 // Is the caller allowed to know what a change says?
 [[nodiscard]] bool may_see(const znode::Change& change, const Identities& identities);

@@ -250,7 +250,7 @@ struct GetEphemerals {
   SessionId id;
   std::string prefix;
 };
-// How many nodes are below a node. Walks the subtree.
+// How many nodes are below a node, /.coord left out. Walks the subtree.
 struct CountNodes {
   std::string path;
 };

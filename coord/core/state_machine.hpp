@@ -147,7 +147,6 @@ class StateMachine {
   [[nodiscard]] std::string import_into(std::string_view path) const;
   void refresh_closed();
   // quota_nodes.cpp: ZooKeeper's quotas are nodes below /zookeeper/quota.
-  void prepare_quota_node(std::string_view path);
   void follow_quota_node(std::string_view path, const Identities& identities);
   [[nodiscard]] bool holds(const Command& command, const Compare& compare, Outcome& refusal) const;
   TxnOpResult perform_op(const Command& command, const TxnOp& op, std::string& detail);

@@ -87,7 +87,6 @@ Outcome StateMachine::perform(const Command& command, const Create& op) {
     if (!error.empty()) return refusal(Code::invalid, op.path, std::move(error));
     options.acl = std::move(acl);
   }
-  prepare_quota_node(op.path);
   auto outcome =
       written(tree_.create(op.path, op.value, std::move(options), command.identities), true);
   if (outcome.code == Code::ok) follow_quota_node(outcome.path, command.identities);

@@ -9,7 +9,7 @@ import unittest
 
 from harness import Member, free_port
 from zkwire import (ADD_WATCH, ALL_CHILDREN, CHANGED, CHECK, CHECK_WATCHES, CHILD, CHILDREN,
-                    CHILDREN2, CLOSE, CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL, CREATED,
+                    CLOSE, CREATE, CREATE2, CREATE_CONTAINER, CREATE_TTL, CREATED,
                     DELETE, DELETE_CONTAINER, DELETED, EPHEMERALS, EXISTS, GET, GET_ACL, MULTI,
                     MULTI_END, MULTI_READ, OPEN, PING, RECONFIG, REMOVE_WATCHES, SET, SET_ACL,
                     SET_WATCHES, SET_WATCHES2, SYNC, WHO_AM_I, Closed, Wire, acl, buffer, flag,
@@ -315,34 +315,6 @@ class Nodes(ZooKeeperTest):
         for path in ("/", "/zookeeper", "relative"):
             self.assertEqual(wire.delete(path), -8, path)
         self.assertEqual(wire.set(top + "/", b"")[0], -8)
-
-    def test_the_root_lists_what_zookeeper_lists(self):
-        wire = self.wire()
-        error, at = wire.call(CHILDREN2, buffer("/") + flag(False))
-        names, stat = at.texts(), at.stat()
-        self.assertIn("zookeeper", names)
-        self.assertNotIn(".coord", names)
-        self.assertEqual(stat["children"], len(names))
-        self.assertEqual(wire.stat("/")["children"], len(names))
-
-    def test_the_nodes_of_zookeeper_itself(self):
-        wire = self.wire()
-        self.assertEqual(sorted(wire.children("/zookeeper")[1].texts()), ["config", "quota"])
-        error, at = wire.get("/zookeeper/config")
-        text = at.buffer()  # A member without peers has no ensemble to tell of.
-        self.assertEqual((error, text, at.stat()["length"]), (0, b"", 0))
-        for path in ("/", "/zookeeper", "/zookeeper/quota"):
-            self.assertEqual(wire.get(path)[1].buffer(), b"", path)
-        self.assertEqual(wire.children("/zookeeper/quota")[1].texts(), [])
-        top = self.node(wire)
-        limits = "/zookeeper/quota" + top + "/zookeeper_limits"
-        self.assertEqual(wire.create("/zookeeper/quota" + top)[0], 0)
-        text = b"count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=2"
-        self.assertEqual(wire.create(limits, text)[0], 0)
-        self.assertEqual(wire.create(top + "/a")[0], 0)
-        self.assertEqual(wire.create(top + "/b")[0], -125)
-        self.assertEqual(wire.delete(limits), 0)
-        self.assertEqual(wire.create(top + "/b")[0], 0)
 
     def test_reconfig_is_for_the_super_user_and_done_elsewhere(self):
         wire = self.wire()

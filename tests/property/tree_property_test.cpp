@@ -105,14 +105,21 @@ class Model {
 
   static Nodes fresh() {
     Nodes nodes;
-    for (const auto* path : {"/", "/.coord", "/zookeeper"}) nodes[path] = {};
-    nodes["/"].created = 2;
-    nodes["/"].stat.num_children = 2;
-    nodes["/"].stat.cversion = 2;
+    nodes["/"].value = Blob("");
+    for (const auto* path : {"/.coord", "/zookeeper", "/zookeeper/config", "/zookeeper/quota"}) {
+      nodes[path].value = Blob("");
+      auto& parent = nodes[std::string(parent_of(path))];
+      ++parent.stat.num_children;
+      --parent.stat.cversion;
+    }
+    nodes["/zookeeper/config"].acl = {{read, "world", "anyone"}};
     return nodes;
   }
 
   bool has(const std::string& path) const { return nodes.contains(path); }
+  std::uint64_t children_of_clients(const std::string& path) const {
+    return nodes.at(path).stat.num_children - (path == "/" ? 2U : 0U);
+  }
   bool may(const std::string& path, std::uint8_t wanted, const Identities& who) const {
     return is_allowed(nodes.at(path).acl, wanted, who);
   }
@@ -178,7 +185,12 @@ class Model {
               const Identities& who) {
     auto path = given;
     const auto problem = check_path(options.is_sequential ? path + "0000000000" : path, kLimits);
-    if (problem.code != Code::ok) return {problem.code, path};
+    if (problem.code != Code::ok) {
+      const std::string above(parent_of(path));
+      if (!options.with_parents && !has(above)) return {Code::no_node, path};
+      if (!options.with_parents && !may(above, znode::create, who)) return {Code::forbidden, path};
+      return {problem.code, path};
+    }
     if (path == "/" && !options.is_sequential) return {Code::bad_request, path};
     if (is_closed(path)) return {Code::forbidden, path};
     if (value.size() > kLimits.value_bytes_max) return {Code::too_large, path};
@@ -227,7 +239,7 @@ class Model {
 
   Code set(const std::string& path, const Blob& value, const std::string& type, const Guard& guard,
            const Identities& who) {
-    if (is_closed(path)) return Code::forbidden;
+    if (is_closed(path) || path == "/zookeeper/config") return Code::forbidden;
     if (value.size() > kLimits.value_bytes_max) return Code::too_large;
     if (!has(path)) return missing(guard.is_set());
     if (!may(path, write, who)) return Code::forbidden;
@@ -250,10 +262,11 @@ class Model {
 
   Code erase(const std::string& path, bool is_recursive, const Guard& guard,
              const Identities& who) {
-    if (path == "/" || path == "/.coord" || path == "/zookeeper") return Code::bad_request;
+    if (fresh().contains(path)) return Code::bad_request;
     if (is_closed(path)) return Code::forbidden;
+    const std::string above(parent_of(path));
+    if (has(above) && !may(above, znode::erase, who)) return Code::forbidden;
     if (!has(path)) return missing(guard.is_set());
-    if (!may(std::string(parent_of(path)), znode::erase, who)) return Code::forbidden;
     if (const auto code = guarded(path, guard); code != Code::ok) return code;
     if (!is_recursive) {
       if (!below(path).empty()) return Code::not_empty;
@@ -318,7 +331,7 @@ class Model {
       const auto counted = nodes[parent].created;
       add(path, {});
       auto& above = nodes[parent];
-      above.created = std::max<std::uint64_t>(counted, above.stat.num_children);
+      above.created = std::max<std::uint64_t>(counted, children_of_clients(parent));
       recount(above);
     }
     auto& node = nodes[path];
@@ -327,7 +340,7 @@ class Model {
                         node.stat.version != as.version || node.value != value ||
                         !node.content_type.empty();
     const bool is_guarded = node.acl != as.acl || node.stat.aversion != as.aversion;
-    const auto created = std::max<std::uint64_t>(as.created, node.stat.num_children);
+    const auto created = std::max<std::uint64_t>(as.created, children_of_clients(path));
     if (!is_set && !is_guarded && created == node.created && node.stat.mode == as.mode &&
         node.stat.ttl_ms == as.ttl_ms) {
       return Code::ok;
@@ -556,7 +569,7 @@ void run_op(const Op& op, Tree& tree, Model& model) {
       if (op.mode % 3 != 0) {
         quota = Quota{};
         if (op.mode % 2 == 0) quota->nodes_max = op.value % 9;
-        if (op.mode % 2 != 0 || op.value % 2 == 0) quota->bytes_max = op.value % 900;
+        if (op.mode % 2 != 0 && op.value % 2 == 0) quota->bytes_max = op.value % 900;
       }
       const auto want = model.set_quota(path, quota, who);
       const auto got = tree.set_quota(path, quota, who);

@@ -8,6 +8,7 @@
 
 #include "coord/base/check.hpp"
 #include "coord/base/overloaded.hpp"
+#include "znode/path.hpp"
 
 namespace coord::sim {
 namespace {
@@ -48,16 +49,14 @@ bool is_watched(const watch::Filter& filter, const std::string& path, const std:
 }  // namespace
 
 Model::Model(const core::StateLimits& limits) : limits_(limits) {
-  ModelNode root;
-  root.is_null = true;
-  root.stat.num_children = 2;
-  root.stat.cversion = 2;
-  root.created = 2;
-  ModelNode inner;
-  inner.is_null = true;
-  nodes_.emplace("/", root);
-  nodes_.emplace("/.coord", inner);
-  nodes_.emplace("/zookeeper", inner);
+  nodes_.emplace("/", ModelNode());
+  for (const auto system_path : znode::kSystemPaths) {
+    const std::string path(system_path);
+    nodes_.emplace(path, ModelNode());
+    auto& parent = nodes_.at(parent_path(path));
+    ++parent.stat.num_children;
+    --parent.stat.cversion;  // They were made, not created.
+  }
   for (const auto& [path, node] : nodes_) versions_[path].push_back({Zxid(), node});
 }
 
@@ -322,7 +321,7 @@ core::Outcome Model::perform(const core::Add& op) {
 }
 
 core::Outcome Model::perform(const core::Delete& op) {
-  if (op.path == "/" || op.path == "/zookeeper") return refused(Code::bad_request);
+  if (op.path == "/" || znode::is_system(op.path)) return refused(Code::bad_request);
   if (const auto code = guard_code(op.path, op.guard)) return refused(*code);
   if (!op.is_recursive && has_children(op.path)) return refused(Code::not_empty);
   znode::Stat last;

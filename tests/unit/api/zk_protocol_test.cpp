@@ -176,7 +176,7 @@ TEST(Ops, AFailedMultiSaysEachCodeTwice) {
   Call call;
   call.op = OpCode::multi;
   call.xid = 3;
-  call.parts = {OpCode::create, OpCode::erase, OpCode::create};
+  call.parts = {{OpCode::create, false}, {OpCode::erase, false}, {OpCode::create, false}};
   core::Reply reply;
   reply.code = Code::no_node;
   core::TxnResult result;

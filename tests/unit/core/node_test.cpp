@@ -20,7 +20,7 @@ TEST(Node, ElectsItselfAndServes) {
   EXPECT_EQ(status.leader, MemberId(1));
   EXPECT_EQ(status.applied, status.committed);
   EXPECT_EQ(status.applied, status.last);
-  EXPECT_EQ(status.nodes, 3U);
+  EXPECT_EQ(status.nodes, 5U);
   EXPECT_TRUE(status.is_ready);
   world.advance(500);
   EXPECT_EQ(std::get<Status>(world.ask(GetStatus{}).result).uptime_ms, 500);

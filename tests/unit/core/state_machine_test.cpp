@@ -212,6 +212,7 @@ TEST(StateMachine, AComparisonHoldsOnlyIfAllThatIsSetHolds) {
     Compare compare;
     bool want;
   };
+  machine.run(Create{.path = "/null"});
   const Fence fence{Fence::Kind::lock, "jobs", 57};
   const std::vector<Case> cases = {
       {"exists", {"/a", true, {}, {}, {}, {}}, true},
@@ -226,8 +227,8 @@ TEST(StateMachine, AComparisonHoldsOnlyIfAllThatIsSetHolds) {
       {"value", {"/a", {}, {}, {}, Blob("1"), {}}, true},
       {"another value", {"/a", {}, {}, {}, Blob("2"), {}}, false},
       {"null is not a value", {"/a", {}, {}, {}, Blob(), {}}, false},
-      {"null is not empty", {"/zookeeper", {}, {}, {}, Blob(""), {}}, false},
-      {"null is null", {"/zookeeper", {}, {}, {}, Blob(), {}}, true},
+      {"null is not empty", {"/null", {}, {}, {}, Blob(""), {}}, false},
+      {"null is null", {"/null", {}, {}, {}, Blob(), {}}, true},
       {"one of two", {"/a", true, {}, 1, {}, {}}, false},
       {"a fence that nobody holds", {"", {}, {}, {}, {}, fence}, false},
   };

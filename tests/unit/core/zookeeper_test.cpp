@@ -2,6 +2,7 @@
 // as events, whole listings, several reads at once, quotas as nodes.
 #include <gtest/gtest.h>
 
+#include "coord/core/reads.hpp"
 #include "harness.hpp"
 
 namespace coord::core {
@@ -170,6 +171,13 @@ TEST_F(ZooKeeper, AHardLimitInANodeOfQuotasIsAQuota) {
   const std::string limits = "/zookeeper/quota/a/zookeeper_limits";
   EXPECT_EQ(world.ask(create_of(limits, "count=1,bytes=-1")).code, Code::ok);
   EXPECT_EQ(world.ask(create_of("/a/1")).code, Code::ok) << "a soft limit only warns";
+  const auto& tree = world.node().state().tree();
+  EXPECT_EQ(quota_stats(tree, "/zookeeper/quota/a/zookeeper_stats"), "count=2,bytes=0");
+  for (const auto* path :
+       {"/zookeeper/quota/zookeeper_stats", "/a/zookeeper_stats", "/a",
+        "/zookeeper/quota/a/1/zookeeper_stats", "/zookeeper/quotas/zookeeper_stats"}) {
+    EXPECT_EQ(quota_stats(tree, path), std::nullopt) << path;
+  }
   Set set;
   set.path = limits;
   set.value = Blob("count=-1,bytes=-1=;byteHardLimit=-1;countHardLimit=2");
