@@ -92,10 +92,10 @@ void put_monitor(std::string& out, ZkEdge& edge, const core::Status& status) {
   line("approximate_data_size", status.value_bytes);
   line("max_file_descriptor_count", limit.rlim_cur);
   line("uptime", status.uptime_ms);
-  if (status.role == "leader" && !status.is_alone) {
+  if (status.leading && !status.is_alone) {
     line("quorum_size", status.voters);
-    line("followers", status.others);
-    line("synced_followers", status.others_ready);
+    line("learners", status.leading->learners);
+    line("synced_followers", status.leading->voters_ready);
   }
 }
 

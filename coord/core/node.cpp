@@ -259,7 +259,7 @@ void Node::on(Tick& event) {
   COORD_CHECK(event.mono_ms >= now_.mono_ms, "monotonic time does not go back");
   const auto gap = event.mono_ms - now_.mono_ms;
   const bool is_stall = now_.mono_ms > 0 && gap > kStallMs && !std::exchange(is_renewing_, false);
-  if (started_ms_ == 0) started_ms_ = event.mono_ms;
+  if (started_ms_ == 0) started_ms_ = ready_ms_ = event.mono_ms;
   now_ = event;
   if (is_stall) forgive_stall(gap);
   raft_.tick(event.mono_ms);
@@ -268,6 +268,7 @@ void Node::on(Tick& event) {
   } else if (index_of(state_.applied()) >= contact_committed_) {
     fresh_ms_ = std::max(fresh_ms_, contact_ms_);
   }
+  if (std::string why; is_ready(why)) ready_ms_ = event.mono_ms;
   history_.trim();
   tick_streams();
   tick_install();
@@ -536,14 +537,19 @@ Status Node::status() const {
   status.is_alone = raft_.membership().everybody().size() == 1;
   status.voters = raft_.membership().voters.size();
   if (was_leader_) {
+    Leading leading;
     for (const auto& member : cluster_view().members) {
-      if (member.id == status.member || member.role != "voter") continue;
-      ++status.others;
-      if (member.state == "ready") ++status.others_ready;
+      const bool is_ready = member.state == "ready";
+      if (is_ready || member.state == "behind") ++leading.learners;
+      if (is_ready) ++(member.role == "voter" ? leading.voters_ready : leading.observers_ready);
     }
+    leading.since_ms = now_.mono_ms - led_since_ms_;
+    leading.proposals = proposals_;
+    status.leading = leading;
   }
   std::string why;
   status.is_ready = is_ready(why);
+  if (!status.is_ready) status.unready_ms = now_.mono_ms - ready_ms_;
   return status;
 }
 

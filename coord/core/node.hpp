@@ -173,6 +173,7 @@ class Node {
   bool encode_write(Request&& request, const Origin& origin, std::string& payload, Reply& reply);
   // False when Raft refused it: the caller tries again later.
   bool propose(WriteOp op);
+  std::variant<election::Proposed, election::ProposeError> propose_payload(std::string payload);
   void read(Request&& request);
   void wait_for_grant(Waiting waiting);
   void park(Index index, Waiting waiting);
@@ -422,6 +423,7 @@ class Node {
   bool was_leader_ = false;
   Term led_term_;                  // The last one that this member led in ...
   std::int64_t led_since_ms_ = 0;  // ... and when that began.
+  ProposalSizes proposals_;        // Since then.
   bool is_disk_full_ = false;
   std::int64_t full_hand_over_ms_ = 0;  // Not again before then.
   bool wants_turn_ = false;
@@ -431,6 +433,7 @@ class Node {
   std::int64_t hold_expiry_until_ms_ = 0;
   bool is_renewing_ = false;   // The next gap between two ticks is of its own making.
   std::int64_t fresh_ms_ = 0;  // When this member last knew that it was up to date.
+  std::int64_t ready_ms_ = 0;  // When it was ready last; before that, when it began.
   std::int64_t next_sweep_ms_ = 0;
 };
 

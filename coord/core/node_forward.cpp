@@ -304,7 +304,7 @@ void Node::take_forward(MemberId from, Forward&& message) {
   }
   command.service_ms = service_now();
   command.wall_ms = now_.wall_ms;
-  const auto proposed = raft_.propose(election::EntryKind::command, encode(command));
+  const auto proposed = propose_payload(encode(command));
   if (const auto* accepted = std::get_if<election::Proposed>(&proposed)) {
     raft_.hurry(from, accepted->index);
     return;

@@ -26,6 +26,7 @@ void Node::follow_role() {
 void Node::begin_leadership() {
   led_term_ = raft_.term();
   led_since_ms_ = now_.mono_ms;
+  proposals_ = {};
   // Every session gets one full timeout; service time goes on from where it stands. What this
   // member slept through before cost nobody anything.
   hold_expiry_until_ms_ = 0;

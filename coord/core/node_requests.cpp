@@ -227,7 +227,7 @@ void Node::write(Request&& request) {
     deliver(std::move(reply));
     return;
   }
-  const auto proposed = raft_.propose(election::EntryKind::command, std::move(payload));
+  const auto proposed = propose_payload(std::move(payload));
   if (const auto* at = std::get_if<election::Proposed>(&proposed)) {
     pending_.add(at->index, {request.connection, request.id, deadline});
     return;
@@ -245,12 +245,26 @@ void Node::write(Request&& request) {
   }
 }
 
+std::variant<election::Proposed, election::ProposeError> Node::propose_payload(
+    std::string payload) {
+  const std::uint64_t bytes = payload.size();
+  auto proposed = raft_.propose(election::EntryKind::command, std::move(payload));
+  if (std::holds_alternative<election::Proposed>(proposed)) {
+    auto& sizes = proposals_;
+    sizes.last = bytes;
+    sizes.least = sizes.count == 0 ? bytes : std::min(sizes.least, bytes);
+    sizes.most = std::max(sizes.most, bytes);
+    ++sizes.count;
+  }
+  return proposed;
+}
+
 bool Node::propose(WriteOp op) {
   Command command;
   command.service_ms = service_now();
   command.wall_ms = now_.wall_ms;
   command.op = std::move(op);
-  const auto proposed = raft_.propose(election::EntryKind::command, encode(command));
+  const auto proposed = propose_payload(encode(command));
   return std::holds_alternative<election::Proposed>(proposed);
 }
 

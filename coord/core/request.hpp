@@ -493,6 +493,21 @@ struct SessionList {
   std::vector<SessionView> sessions;
   bool is_last = true;
 };
+// Bytes of the entries that a leader proposed.
+struct ProposalSizes {
+  std::uint64_t count = 0;
+  std::uint64_t last = 0;
+  std::uint64_t least = 0;
+  std::uint64_t most = 0;
+};
+// What only a leader knows. Its own place is not counted.
+struct Leading {
+  std::size_t learners = 0;         // Members that it hears, of which so many ...
+  std::size_t voters_ready = 0;     // ... vote and keep up, ...
+  std::size_t observers_ready = 0;  // ... or do not vote and keep up.
+  std::int64_t since_ms = 0;        // It has led for so long.
+  ProposalSizes proposals;
+};
 struct Status {
   MemberId member;
   std::string cluster;  // UUID.
@@ -512,10 +527,10 @@ struct Status {
   std::size_t connections = 0;
   bool is_alone = false;  // The only member.
   std::size_t voters = 0;
-  std::size_t others = 0;        // Voters beside this one, of which so many ...
-  std::size_t others_ready = 0;  // ... keep up, as far as a leader knows.
   bool is_ready = false;
+  std::int64_t unready_ms = 0;  // It has not been ready for so long.
   std::int64_t uptime_ms = 0;
+  std::optional<Leading> leading;  // Of a leader.
 };
 // What GET /v1/cluster shows of one member.
 struct MemberView {

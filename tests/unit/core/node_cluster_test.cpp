@@ -53,6 +53,27 @@ TEST(NodeCluster, EverybodyKnowsEverybodysDiskAndAddresses) {
   }
 }
 
+TEST(NodeCluster, ALeaderCountsWhoFollows) {
+  Cluster::Options options;
+  options.observers = 1;
+  Cluster world(std::move(options));
+  world.advance(1'000);
+  const auto leader = world.leader();
+  const auto all = world.node(leader).status().leading.value();
+  EXPECT_EQ(all.learners, 3U);
+  EXPECT_EQ(all.voters_ready, 2U);
+  EXPECT_EQ(all.observers_ready, 1U);
+  EXPECT_GE(all.since_ms, 1'000);
+  EXPECT_FALSE(world.node(world.follower()).status().leading);
+  world.stop(4);
+  world.stop(world.follower());
+  world.advance(5'000);
+  const auto rest = world.node(leader).status().leading.value();
+  EXPECT_EQ(rest.learners, 1U);
+  EXPECT_EQ(rest.voters_ready, 1U);
+  EXPECT_EQ(rest.observers_ready, 0U);
+}
+
 TEST(NodeCluster, ALaterLeaderRecordsWhereAMemberMovedTo) {
   Cluster world(founders(3));
   world.advance(1'000);

@@ -36,6 +36,34 @@ TEST(Node, SaysWhyItIsNotReady) {
   EXPECT_TRUE(world.node().is_ready(why));
 }
 
+TEST(Node, SaysForHowLongItHasNotBeenReady) {
+  Harness world;
+  world.advance(500);
+  EXPECT_EQ(world.node().status().unready_ms, 0);
+  world.step(DiskFull{true});
+  world.advance(300);
+  EXPECT_EQ(world.node().status().unready_ms, 300);
+  world.step(DiskFull{false});
+  EXPECT_EQ(world.node().status().unready_ms, 0);
+}
+
+TEST(Node, ALeaderKnowsTheSizesOfItsProposals) {
+  Harness world;
+  const auto before = world.node().status().leading.value().proposals;
+  EXPECT_EQ(before.count, 1U) << "what a cluster begins with";
+  EXPECT_EQ(before.least, before.last);
+  world.ask(put_of("/a", std::string(1'000, 'x')));
+  const auto large = world.node().status().leading.value().proposals;
+  EXPECT_GT(large.last, 1'000U);
+  EXPECT_LT(large.last, 1'200U);
+  world.ask(put_of("/a", ""));
+  const auto small = world.node().status().leading.value().proposals;
+  EXPECT_EQ(small.count, 3U);
+  EXPECT_LT(small.last, 200U);
+  EXPECT_EQ(small.most, std::max(before.most, large.last));
+  EXPECT_EQ(small.least, std::min(before.least, small.last));
+}
+
 TEST(Node, AnswersAWriteOnlyOnceItIsSynced) {
   Harness world;
   world.syncs = false;
