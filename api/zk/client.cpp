@@ -28,6 +28,7 @@ Client::Client(ZkEdge& edge, int fd, Caller caller)
       fd_(fd),
       id_(edge.enter(*this)),
       caller_(std::move(caller)),
+      accepted_wall_ms_(wall_ms()),
       since_ms_(edge.sockets().now_ms()) {
   identities_.push_back({"ip", caller_.address});
   if (caller_.is_secure) tls_ = std::make_unique<TlsSession>(edge_.options().tls);
@@ -153,7 +154,7 @@ void Client::on_frame(std::string_view frame) {
   JuteReader in(frame);
   auto& call = *edge_.take_call();
   call.since_ms = edge_.sockets().now_ms();
-  if (is_read_only_) since_ms_ = call.since_ms;
+  since_ms_ = call.since_ms;
   call.xid = in.i32();
   call.op = static_cast<OpCode>(in.i32());
   if (tail_ != nullptr) {
@@ -288,12 +289,22 @@ void Client::finish(Call& call, std::size_t begin, Zxid zxid) {
   call.zxid = tells ? zxid : Zxid();
   call.begin = begin;
   end_reply(&call == head_ ? out_ : call.out, begin, Zxid());
-  ++edge_.counters().sent;
-  ++counters_.sent;
-  const auto took = edge_.sockets().now_ms() - call.since_ms;
-  edge_.counters().add_latency(took);
-  counters_.add_latency(took);
+  count_reply(name_of(call.op), call.xid, call.since_ms);
   if (&call == head_) pop_answered();
+}
+
+// Without a name it is none that the words tell of.
+void Client::count_reply(std::string_view op, std::int32_t xid, std::int64_t since_ms) {
+  const auto now = edge_.sockets().now_ms();
+  for (auto* counters : {&edge_.counters(), &counters_}) {
+    ++counters->sent;
+    counters->add_latency(now - since_ms);
+  }
+  if (op.empty()) return;
+  last_reply_.op = op;
+  if (xid >= 0) last_reply_.xid = xid;
+  last_reply_.at_ms = now;
+  last_reply_.took_ms = now - since_ms;
 }
 
 void Client::pop_answered() {
@@ -438,6 +449,12 @@ void Client::on_wake() {
   for (auto* call = head_; call != nullptr && call != next_; call = call->next) {
     if (call->turn == Call::Turn::ping && call->state == Call::State::queued) submit(*call);
   }
+}
+
+std::int64_t Client::idle_until_ms() const noexcept {
+  if (phase_ == Phase::open) return since_ms_ + timeout_ms_;
+  const auto& options = edge_.options();
+  return since_ms_ + (phase_ == Phase::lingering ? options.linger_ms : options.connect_timeout_ms);
 }
 
 void Client::scan() {

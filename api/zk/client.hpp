@@ -9,12 +9,14 @@
 // before an earlier read; after close() the object does nothing and its gateway connection is gone.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
 #include <string_view>
 
 #include "api/tls.hpp"
+#include "api/zk/words.hpp"
 #include "api/zk/zk_edge.hpp"
 
 namespace coord::api::zk {
@@ -45,7 +47,24 @@ class Client final : public Sink, public Socket {
   [[nodiscard]] std::size_t call_count() const noexcept { return count_; }
   [[nodiscard]] std::int64_t timeout_ms() const noexcept { return timeout_ms_; }
   [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
-  void reset_counters() noexcept { counters_ = Counters(); }
+  // What the words tell of the last reply; of none yet, or since they began anew, as ZooKeeper.
+  struct LastReply {
+    std::string_view op = "NA";
+    std::int32_t xid = -1;  // Of the last that was not negative.
+    std::int64_t at_ms = 0;
+    std::int64_t took_ms = 0;
+  };
+  [[nodiscard]] const LastReply& last_reply() const noexcept { return last_reply_; }
+  [[nodiscard]] Zxid last_zxid() const noexcept {
+    return std::max(last_zxid_, session_.attachment);
+  }
+  [[nodiscard]] std::int64_t accepted_wall_ms() const noexcept { return accepted_wall_ms_; }
+  // Its connection or its session ends then, unless the client is heard before.
+  [[nodiscard]] std::int64_t idle_until_ms() const noexcept;
+  void reset_counters() noexcept {
+    counters_ = Counters();
+    last_reply_ = LastReply();
+  }
   [[nodiscard]] std::uint16_t port() const;
 
  private:
@@ -68,6 +87,7 @@ class Client final : public Sink, public Socket {
   void answer_at_once(Call& call);
   void on_reply(Call& call, const core::Reply& reply);
   void finish(Call& call, std::size_t begin, Zxid zxid);
+  void count_reply(std::string_view op, std::int32_t xid, std::int64_t since_ms);
   void pop_answered();
   void write_some();
   void seal();
@@ -89,7 +109,9 @@ class Client final : public Sink, public Socket {
   void on_connect_reply(const core::Reply& reply);
   void begin_read_only();
   void take_word(std::string_view word);
+  void ask_for_word(core::Operation op);
   void on_word_reply(core::Reply& reply);
+  void end_word();
   [[nodiscard]] ErrorCode authenticate(const Call& call);
   // False: there is none such, as was asked for.
   [[nodiscard]] bool settle_watch(const Call& call, const core::Reply& reply);
@@ -113,7 +135,7 @@ class Client final : public Sink, public Socket {
   core::SessionCredential session_;
   ConnectRequest asked_;
   std::int64_t timeout_ms_ = 0;
-  std::string word_;
+  std::unique_ptr<Word> word_;  // Null: it has asked none.
 
   std::string in_;  // Bytes of no whole frame, or frames that wait.
   std::string out_;
@@ -129,10 +151,12 @@ class Client final : public Sink, public Socket {
   std::size_t writes_ = 0;  // Submitted, not answered.
   std::uint64_t last_request_ = 0;
 
-  std::int64_t since_ms_;  // Of the phase; read-only: when the client was heard last.
+  const std::int64_t accepted_wall_ms_;
+  std::int64_t since_ms_;  // Of the phase; open: when the client was heard last.
   std::int64_t write_progress_ms_ = 0;
   std::int64_t wake_ms_ = 0;
   Counters counters_;
+  LastReply last_reply_;
 };
 
 }  // namespace coord::api::zk

@@ -4,7 +4,6 @@
 
 #include "api/zk/client.hpp"
 #include "api/zk/jute.hpp"
-#include "api/zk/words.hpp"
 
 namespace coord::api::zk {
 
@@ -15,6 +14,7 @@ void Client::connect(std::string_view frame) {
     return;
   }
   phase_ = Phase::connecting;
+  since_ms_ = edge_.sockets().now_ms();
   connection_ = edge_.gateway().connect(*this);
   core::Request request;
   request.connection = connection_;
@@ -43,6 +43,7 @@ void Client::on_connect_reply(const core::Reply& reply) {
     timeout_ms_ = opened.ttl_ms;
     phase_ = Phase::open;
     put_connected(out_, asked_, opened.id, opened.ttl_ms, opened.secret);
+    count_reply("SESS", 0, since_ms_);
     edge_.attach(*this, opened.id);
     return;
   }
@@ -176,40 +177,45 @@ void Client::rearm(const Call& call, const core::Reply& reply, std::string& out)
 // ---------------------------------------------------------------- four-letter words
 
 void Client::take_word(std::string_view word) {
-  word_ = word;
   is_ending_ = true;
+  if (!is_word(word)) return close();
+  ++edge_.counters().received;
+  ++counters_.received;
   const auto& words = edge_.options().words;
   const bool is_listed = std::find(words.begin(), words.end(), "*") != words.end() ||
-                         std::find(words.begin(), words.end(), word_) != words.end();
-  if (!is_word(word_)) return close();
+                         std::find(words.begin(), words.end(), word) != words.end();
   if (!is_listed) {
-    out_ += word_;
+    out_ += word;
     out_ += " is not executed because it is not in the whitelist.\n";
-    is_done_ = true;
-    return;
+    return end_word();
   }
-  if (answer_word_alone(word_, edge_, out_)) {
-    is_done_ = true;
-    return;
-  }
+  if (answer_word_alone(word, out_)) return end_word();
   phase_ = Phase::word;
+  word_ = std::make_unique<Word>(Word{std::string(word), {}});
   connection_ = edge_.gateway().connect(*this);
+  ask_for_word(core::GetStatus{});
+}
+
+void Client::ask_for_word(core::Operation op) {
   core::Request request;
   request.connection = connection_;
   request.id = RequestId(++last_request_);
   request.identities = {{"super", ""}};
   request.timeout_ms = edge_.options().connect_timeout_ms;
-  if (word_ == "dump") {
-    request.consistency = core::Consistency::local;
-    request.op = core::ListSessions{SessionId(), edge_.options().dump_sessions_max, true};
-  } else {
-    request.op = core::GetStatus{};
-  }
+  request.consistency = core::Consistency::local;
+  request.op = std::move(op);
   edge_.gateway().submit(std::move(request));
 }
 
 void Client::on_word_reply(core::Reply& reply) {
-  answer_word(word_, edge_, reply, out_);
+  auto next = answer_word(*word_, edge_, reply, out_);
+  if (next) return ask_for_word(std::move(*next));
+  end_word();
+}
+
+void Client::end_word() {
+  ++edge_.counters().sent;
+  ++counters_.sent;
   is_done_ = true;
 }
 

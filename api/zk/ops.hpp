@@ -77,6 +77,11 @@ void plan_call(std::string_view body, const core::SessionCredential& session, Ca
 [[nodiscard]] bool answer_call(const Call& call, const core::Reply& reply, std::string& out,
                                std::size_t& begin);
 
+// As ZooKeeper writes its configuration: server.ID=HOST:PORT:PORT:ROLE;CLIENTS, a line each; of a
+// member without peers nothing. Clients that read it want two different ports: members here have
+// one, so the second is only a number beside it.
+[[nodiscard]] std::string configuration_of(const core::ClusterView& view);
+
 // whoAmI.
 void put_identities(std::string& out, const Identities& identities);
 

@@ -116,24 +116,6 @@ void put_multi_read(JuteWriter& out, const Call& call, const core::ManyRead& man
   put_part_header(out, -1, true, ErrorCode(-1));
 }
 
-// As ZooKeeper writes its configuration: server.ID=HOST:PORT:PORT:ROLE;CLIENTS, a line each; of a
-// member without peers nothing. Clients that read it want two different ports: members here have
-// one, so the second is only a number beside it.
-std::string config_of(const core::ClusterView& view) {
-  std::string text;
-  for (const auto& member : view.members) {
-    const auto port = parse_u64(std::string_view(member.peer).substr(member.peer.rfind(':') + 1));
-    if (member.peer.empty() || !port) continue;
-    text += fmt::format("server.{}={}:{}:{}", member.id, member.peer,
-                        *port < UINT16_MAX ? *port + 1 : *port - 1,
-                        member.role == "voter" ? "participant" : "observer");
-    if (!member.zookeeper.empty()) text += ';' + member.zookeeper;
-    text += '\n';
-  }
-  if (!text.empty()) text += fmt::format("version={:x}", kConfigVersion);
-  return text;
-}
-
 void put_result(JuteWriter& out, const Call& call, const core::Reply& reply) {
   const auto path = std::string_view(call.text[0]);
   std::visit(Overloaded{[&](const core::Written& written) {
@@ -170,7 +152,7 @@ void put_result(JuteWriter& out, const Call& call, const core::Reply& reply) {
                           for (const auto& one : list.paths) out.bytes(one);
                         },
                         [&](const core::ClusterView& view) {
-                          const auto text = config_of(view);
+                          const auto text = configuration_of(view);
                           znode::Stat stat;
                           stat.data_length = static_cast<std::uint32_t>(text.size());
                           // ZooKeeper's sets them so, whatever their last value was.
@@ -186,6 +168,21 @@ void put_result(JuteWriter& out, const Call& call, const core::Reply& reply) {
 }
 
 }  // namespace
+
+std::string configuration_of(const core::ClusterView& view) {
+  std::string text;
+  for (const auto& member : view.members) {
+    const auto port = parse_u64(std::string_view(member.peer).substr(member.peer.rfind(':') + 1));
+    if (member.peer.empty() || !port) continue;
+    text += fmt::format("server.{}={}:{}:{}", member.id, member.peer,
+                        *port < UINT16_MAX ? *port + 1 : *port - 1,
+                        member.role == "voter" ? "participant" : "observer");
+    if (!member.zookeeper.empty()) text += ';' + member.zookeeper;
+    text += '\n';
+  }
+  if (!text.empty()) text += fmt::format("version={:x}", kConfigVersion);
+  return text;
+}
 
 bool answer_call(const Call& call, const core::Reply& reply, std::string& out, std::size_t& begin) {
   if (call.op == OpCode::multi && error_of(reply.code)) {

@@ -3,10 +3,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
-#include <utility>
 #include <vector>
 
 #include "api/tls.hpp"
@@ -22,10 +20,12 @@ struct ZkOptions {
   std::size_t connections_per_address_max = 0;  // 0: no bound.
   // Four-letter words that are answered; "*": all.
   std::vector<std::string> words = {"srvr", "envi", "isro", "ruok"};
-  // Bytes of the data and of the log, for the word dirs.
-  std::function<std::pair<std::uint64_t, std::uint64_t>()> directory_sizes;
-  std::string super_digest;  // "user:base64(sha1(user:password))"; empty: nobody is super.
-  std::string super_x509;    // Subject of a certificate; empty: nobody is super by one.
+  // What the words conf and dirs tell of.
+  std::string data_directory;
+  std::string log_directory;
+  std::uint16_t peer_port = 0;  // 0: no other members.
+  std::string super_digest;     // "user:base64(sha1(user:password))"; empty: nobody is super.
+  std::string super_x509;       // Subject of a certificate; empty: nobody is super by one.
   std::shared_ptr<const TlsContext> tls;  // Of the secure port; null: there is none.
 
   std::size_t calls_max = 1'000;              // Of one connection, not answered yet.

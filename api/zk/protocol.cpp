@@ -51,6 +51,67 @@ std::optional<ErrorCode> error_of(Code code) noexcept {
   }
 }
 
+std::string_view name_of(OpCode op) noexcept {
+  switch (op) {
+    case OpCode::create:
+    case OpCode::create2:
+    case OpCode::create_container:
+    case OpCode::create_ttl:
+      return "CREA";
+    case OpCode::erase:
+    case OpCode::delete_container:
+      return "DELE";
+    case OpCode::exists:
+      return "EXIS";
+    case OpCode::get_data:
+      return "GETD";
+    case OpCode::set_data:
+      return "SETD";
+    case OpCode::get_acl:
+      return "GETA";
+    case OpCode::set_acl:
+      return "SETA";
+    case OpCode::get_children:
+    case OpCode::get_children2:
+      return "GETC";
+    case OpCode::get_all_children_number:
+      return "GETACN";
+    case OpCode::get_ephemerals:
+      return "GETE";
+    case OpCode::sync:
+      return "SYNC";
+    case OpCode::ping:
+      return "PING";
+    case OpCode::check:
+      return "CHEC";
+    case OpCode::multi:
+      return "MULT";
+    case OpCode::multi_read:
+      return "MLTR";
+    case OpCode::reconfig:
+      return "RECO";
+    case OpCode::check_watches:
+      return "CHKW";
+    case OpCode::remove_watches:
+      return "REMW";
+    case OpCode::set_watches:
+      return "SETW";
+    case OpCode::set_watches2:
+      return "STW2";
+    case OpCode::add_watch:
+      return "ADDW";
+    case OpCode::who_am_i:
+      return "HOMI";
+    case OpCode::close_session:
+      return "CLOS";
+    case OpCode::auth:
+    case OpCode::sasl:
+    case OpCode::none:
+      break;
+  }
+  return {};
+}
+
 bool decode(std::string_view frame, ConnectRequest& request) {
   JuteReader in(frame);
   request = ConnectRequest();

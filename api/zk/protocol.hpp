@@ -54,6 +54,9 @@ enum class OpCode : std::int32_t {
   close_session = -11,
 };
 
+// As the word cons shows it; empty: it does not.
+[[nodiscard]] std::string_view name_of(OpCode op) noexcept;
+
 enum class ErrorCode : std::int32_t {
   ok = 0,
   system_error = -1,

@@ -2,6 +2,8 @@
 // them.
 #pragma once
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -11,11 +13,21 @@ namespace coord::api::zk {
 
 class ZkEdge;
 
+// One that was asked.
+struct Word {
+  std::string name;
+  core::Status status;  // The member's, once it has told it.
+};
+
+// Since 1970.
+[[nodiscard]] std::int64_t wall_ms();
 // Is it one that ZooKeeper knows?
 [[nodiscard]] bool is_word(std::string_view word) noexcept;
-// Answers it from what the port knows by itself. False: it takes the member's Status, or (dump) the
-// list of sessions, and answer_word().
-[[nodiscard]] bool answer_word_alone(std::string_view word, ZkEdge& edge, std::string& out);
-void answer_word(std::string_view word, ZkEdge& edge, const core::Reply& reply, std::string& out);
+// Answers it whatever the member does. False: it takes the member's Status and answer_word().
+[[nodiscard]] bool answer_word_alone(std::string_view word, std::string& out);
+// Takes the reply to GetStatus, and answers the word; or gives what else must be asked, and takes
+// the reply to that.
+[[nodiscard]] std::optional<core::Operation> answer_word(Word& word, ZkEdge& edge,
+                                                         core::Reply& reply, std::string& out);
 
 }  // namespace coord::api::zk

@@ -55,7 +55,9 @@ class ZkEdge final : public Sink {
   [[nodiscard]] WatchTable& watches() noexcept { return watches_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
   void set_port(std::uint16_t port) noexcept { port_ = port; }
-  [[nodiscard]] std::uint16_t port() const noexcept { return port_; }
+  void set_secure_port(std::uint16_t port) noexcept { secure_port_ = port; }
+  [[nodiscard]] int port() const noexcept { return port_; }
+  [[nodiscard]] int secure_port() const noexcept { return secure_port_; }
   void reset_client_counters();
   [[nodiscard]] ClientId enter(Client& client);
   void leave(Client& client);
@@ -75,7 +77,8 @@ class ZkEdge final : public Sink {
   Gateway& gateway_;
   const ZkOptions options_;
   ConnectionId feed_;
-  std::uint16_t port_ = 0;
+  int port_ = -1;  // -1: there is none.
+  int secure_port_ = -1;
   WatchTable watches_;
   WatchTable::Events events_;  // Kept for its memory.
   std::string plain_;          // The same: what a read of TLS said.

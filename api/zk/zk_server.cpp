@@ -31,6 +31,7 @@ void ZkServer::serve(const OpenPort& port) {
 
 void ZkServer::serve_secure(const OpenPort& port) {
   COORD_CHECK(impl_->edge.options().tls != nullptr, "a secure port has certificates");
+  impl_->edge.set_secure_port(port.port);
   impl_->edge.sockets().serve(port, true);
 }
 

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cstdlib>
+#include <filesystem>
 #include <iostream>
 
 #include "coord/server/join.hpp"
@@ -351,6 +352,11 @@ std::variant<Config, ExitNow> read_config(int argc, const char* const* argv) {
   config.api.body_bytes_max = config.limits.tree.value_bytes_max;
   config.api.sessions = config.limits.sessions;
   config.zk.super_digest = config.api.super_digest;
+  std::error_code ignored;
+  const auto data = std::filesystem::absolute(config.data, ignored).lexically_normal();
+  config.zk.data_directory = data / "state";
+  config.zk.log_directory = data / "wal";
+  if (config.peer) config.zk.peer_port = config.peer->port;
   config.zk.connections_max = config.api.connections_max;
   config.api.requests = config.limits.requests;
   if (check) {

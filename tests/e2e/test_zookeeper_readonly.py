@@ -15,7 +15,7 @@ NOT_READ_ONLY = -119
 
 class ReadOnly(unittest.TestCase):
     def setUp(self):
-        self.cluster = ZkCluster(3)
+        self.cluster = ZkCluster(3, flags=("--zookeeper-words", "*"))
         self.addCleanup(self.cluster.close)
         self.cluster.start()
         write(self.cluster[1], "/kept", b"v")
@@ -31,6 +31,12 @@ class ReadOnly(unittest.TestCase):
         for i in (2, 3):
             self.cluster[i].kill()
         wait_until(lambda: not is_ready(self.cluster[1]), 10, "no leader")
+
+    def word(self, name):
+        return zkwire.word(self.port, name)
+
+    def await_read_only(self):
+        wait_until(lambda: self.word("isro") == "ro", 10, "read-only mode")
 
     def find_quorum(self):
         self.cluster[2].spawn()
@@ -54,7 +60,7 @@ class ReadOnly(unittest.TestCase):
 
     def test_without_a_leader_it_is_read_and_nothing_is_written(self):
         self.lose_quorum()
-        self.assertEqual(zkwire.word(self.port, "isro"), "ro")
+        self.await_read_only()
         wire = self.wire(read_only=True, timeout=6000)
         self.assertTrue(wire.is_read_only)
         self.assertEqual(wire.timeout, 6000)
@@ -74,6 +80,35 @@ class ReadOnly(unittest.TestCase):
         self.assertEqual(wire.ping()[0], 0)
         self.assertEqual(wire.call(CLOSE)[0], 0)
         self.assertTrue(wire.is_closed())
+
+    def test_the_words_tell_of_each_state(self):
+        not_serving = "This ZooKeeper instance is not currently serving requests\n"
+        self.assertEqual(self.word("isro"), "rw")
+        modes = [zkwire.word(member.zookeeper_port, "srvr") for member in self.cluster]
+        led = [text for text in modes if "Mode: leader\n" in text]
+        self.assertEqual(len(led), 1)
+        self.assertRegex(led[0], r"(?m)^Proposal sizes last/min/max: \d+/\d+/\d+$")
+        self.assertEqual(sum("Mode: follower\n" in text for text in modes), 2)
+        for i in (2, 3):
+            self.cluster[i].kill()
+        seen = []
+
+        def is_read_only():
+            seen.append((self.word("isro"), self.word("srvr")))
+            return seen[-1][0] == "ro"
+        wait_until(is_read_only, 15, "read-only mode")
+        self.assertIn(("null", not_serving), seen)
+        self.assertIn("\nMode: read-only\n", self.word("srvr"))
+        self.assertIn("\nzk_server_state\tread-only\n", self.word("mntr"))
+        self.assertEqual(self.word("ruok"), "imok")
+        self.find_quorum()
+        self.assertEqual(self.word("isro"), "rw")
+        self.assertRegex(self.word("srvr"), r"\nMode: (leader|follower)\n")
+
+    def test_the_configuration_shows_the_members(self):
+        conf = self.word("conf")
+        config = self.wire().get("/zookeeper/config")[1].buffer().decode()
+        self.assertTrue(conf.endswith(f"\npeerType=0\nmembership: \n{config}"), conf)
 
     def test_who_does_not_ask_for_it_is_sent_away(self):
         self.lose_quorum()

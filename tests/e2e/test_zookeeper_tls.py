@@ -86,7 +86,7 @@ class Tls(TlsTest):
         super().setUpClass()
         cls.port, cls.plain = free_port(), free_port()
         cls.member = Member(flags=cls.certificates.flags(cls.port) +
-                            ["--zookeeper", f"127.0.0.1:{cls.plain}",
+                            ["--zookeeper", f"127.0.0.1:{cls.plain}", "--zookeeper-words", "*",
                              "--zookeeper-super-x509", "CN=ops,O=Example"])
         cls.addClassCleanup(cls.member.close)
         cls.member.start()
@@ -164,6 +164,8 @@ class Tls(TlsTest):
                 link.sendall(b"ruok")
                 self.assertEqual(link.recv(10), b"imok")
                 self.assertEqual(link.recv(10), b"")  # Ended as TLS ends.
+        self.assertIn(f"clientPort={self.plain}\nsecureClientPort={self.port}\n",
+                      zkwire.word(self.plain, "conf"))
 
     @unittest.skipIf(PYTHON is None, "python3-kazoo is not installed")
     def test_kazoo(self):

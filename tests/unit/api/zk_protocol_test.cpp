@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "api/zk/jute.hpp"
 #include "api/zk/ops.hpp"
@@ -105,6 +107,39 @@ TEST(Protocol, AReplysHeaderIsFilledInAtItsEnd) {
   EXPECT_EQ(in.i32(), 4);
   EXPECT_EQ(in.i32(), 3);
   EXPECT_EQ(in.text(), "/a");
+}
+
+TEST(Protocol, EveryOperationButThoseOfIdentityHasAName) {
+  const std::vector<std::pair<OpCode, std::string_view>> cases = {
+      {OpCode::create, "CREA"},
+      {OpCode::create2, "CREA"},
+      {OpCode::create_ttl, "CREA"},
+      {OpCode::create_container, "CREA"},
+      {OpCode::erase, "DELE"},
+      {OpCode::exists, "EXIS"},
+      {OpCode::get_data, "GETD"},
+      {OpCode::set_data, "SETD"},
+      {OpCode::get_acl, "GETA"},
+      {OpCode::set_acl, "SETA"},
+      {OpCode::get_children, "GETC"},
+      {OpCode::get_children2, "GETC"},
+      {OpCode::sync, "SYNC"},
+      {OpCode::ping, "PING"},
+      {OpCode::check, "CHEC"},
+      {OpCode::multi, "MULT"},
+      {OpCode::multi_read, "MLTR"},
+      {OpCode::get_ephemerals, "GETE"},
+      {OpCode::who_am_i, "HOMI"},
+      {OpCode::get_all_children_number, "GETACN"},
+      {OpCode::add_watch, "ADDW"},
+      {OpCode::check_watches, "CHKW"},
+      {OpCode::set_watches, "SETW"},
+      {OpCode::set_watches2, "STW2"},
+      {OpCode::remove_watches, "REMW"},
+      {OpCode::close_session, "CLOS"},
+      {OpCode::auth, ""},
+      {OpCode::sasl, ""}};
+  for (const auto& [op, name] : cases) EXPECT_EQ(name_of(op), name);
 }
 
 TEST(Protocol, AStatTakes68Bytes) {
