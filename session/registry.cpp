@@ -94,6 +94,10 @@ struct Registry::Impl {
     return by_order.empty() ? 1 : by_order.rbegin()->first + 1;
   }
 
+  [[nodiscard]] bool is_ttl(std::int64_t ms) const noexcept {
+    return ms >= limits.ttl_ms_min && ms <= limits.ttl_ms_max;
+  }
+
   void put(const Session& session, DirtyMap& dirty) {
     auto key = key_of(session.id);
     auto bytes = encode(session);
@@ -162,9 +166,7 @@ std::uint64_t Registry::digest() const noexcept { return impl_->digest; }
 
 Code Registry::check_open(const Session& session) const noexcept {
   const auto& limits = impl_->limits;
-  if (session.ttl_ms < limits.ttl_ms_min || session.ttl_ms > limits.ttl_ms_max) {
-    return Code::invalid;
-  }
+  if (!impl_->is_ttl(session.ttl_ms)) return Code::invalid;
   if (session.name.size() > limits.name_bytes_max) return Code::invalid;
   if (impl_->live.size() >= limits.sessions_max) return Code::overloaded;
   return Code::ok;
@@ -191,15 +193,18 @@ bool Registry::end(SessionId id, EndReason reason, DirtyMap& dirty) {
   return true;
 }
 
-bool Registry::attach(SessionId id, Zxid zxid, std::string_view address, DirtyMap& dirty) {
+Code Registry::attach(SessionId id, Zxid zxid, std::string_view address, std::int64_t ttl_ms,
+                      DirtyMap& dirty) {
   const auto at = impl_->live.find(id);
-  if (at == impl_->live.end()) return false;
+  if (at == impl_->live.end()) return Code::session_expired;
+  if (ttl_ms != 0 && !impl_->is_ttl(ttl_ms)) return Code::invalid;
   COORD_CHECK(zxid > at->second.attached, "attachments only grow", zxid);
   impl_->digest -= hash_of(Table::sessions, id, at->second);
   at->second.address = address;
   at->second.attached = zxid;
+  if (ttl_ms != 0) at->second.ttl_ms = ttl_ms;
   impl_->put(at->second, dirty);
-  return true;
+  return Code::ok;
 }
 
 std::string Registry::load(Table table, std::string_view key, std::string_view bytes) {

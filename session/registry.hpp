@@ -46,8 +46,11 @@ class Registry {
   [[nodiscard]] Code open(const Session& session, DirtyMap& dirty);
   // False if it is not live: nothing is changed then.
   bool end(SessionId id, EndReason reason, DirtyMap& dirty);
-  // Its connection is another one. False if it is not live. Requires: `at` is above attached.
-  bool attach(SessionId id, Zxid at, std::string_view address, DirtyMap& dirty);
+  // Its connection is another one, and so is its ttl unless that is 0. session_expired if it is not
+  // live, invalid if the ttl is out of bounds: nothing is changed then. Requires: `at` is above
+  // attached.
+  [[nodiscard]] Code attach(SessionId id, Zxid at, std::string_view address, std::int64_t ttl_ms,
+                            DirtyMap& dirty);
 
   // Records of Table::sessions and Table::ended. Returns what is wrong, or nothing.
   [[nodiscard]] std::string load(Table table, std::string_view key, std::string_view bytes);

@@ -452,17 +452,24 @@ void take(Reader& in, AttachSession& op) {
   op.address = in.bytes();
 }
 
+std::uint8_t version_of(const Command& command) {
+  const auto* const attach = std::get_if<AttachSession>(&command.op);
+  if (attach != nullptr && attach->ttl_ms != 0) return 3;
+  return command.attachment ? 2 : 1;
+}
+
 }  // namespace
 
 std::string encode(const Command& command) {
   std::string bytes;
   bytes.reserve(256);
   Writer out(bytes);
-  out.u8(command.attachment ? kCommandVersion : 1);
+  const auto version = version_of(command);
+  out.u8(version);
   out.svarint(command.service_ms);
   out.svarint(command.wall_ms);
   out.id(command.session);
-  if (command.attachment) out.id(command.attachment);
+  if (version > 1) out.id(command.attachment);
   out.varint(command.identities.size());
   for (const auto& identity : command.identities) {
     out.bytes(identity.scheme);
@@ -476,6 +483,7 @@ std::string encode(const Command& command) {
   if (command.origin.member) out.u64(command.origin.number);
   out.u8(static_cast<std::uint8_t>(command.op.index()));
   std::visit([&out](const auto& op) { put(out, op); }, command.op);
+  if (version > 2) out.svarint(std::get<AttachSession>(command.op).ttl_ms);
   return bytes;
 }
 
@@ -503,6 +511,11 @@ DecodeError decode(std::string_view bytes, Command& command) {
   if (command.origin.member) command.origin.number = in.u64();
   const auto index = in.u8();
   if (!in.ok() || !take_alternative(in, index, command.op)) return DecodeError::malformed;
+  if (version > 2) {
+    auto* const attach = std::get_if<AttachSession>(&command.op);
+    if (attach == nullptr) return DecodeError::malformed;
+    attach->ttl_ms = in.svarint();
+  }
   return in.done() ? DecodeError::none : DecodeError::malformed;
 }
 

@@ -54,8 +54,9 @@ using WriteOp = std::variant<Put, Create, Set, Add, Delete, SetAcl, SetQuota, Tx
                              CloseSession, ExpireSessions, Reap, Bootstrap, SetMember, RecipeStep,
                              RecipesDue, BeginImport, ImportNodes, FinishImport, AttachSession>;
 
-// Version 2 has an attachment behind the session; without one version 1 is written.
-inline constexpr std::uint8_t kCommandVersion = 2;
+// Version 2 has an attachment behind the session, version 3 also the ttl of an AttachSession at the
+// end. The least that holds the command is written.
+inline constexpr std::uint8_t kCommandVersion = 3;
 
 // Who waits for the answer, when that is not the leader itself: a follower and its own number.
 struct Origin {

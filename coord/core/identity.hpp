@@ -18,7 +18,7 @@ namespace coord::core {
 // Raised with every change of what members send or of what they make of an entry: versions that
 // differ must not share a log. 2: a follower asks for the time a session has left; answers of locks
 // say whose the session is. 3: a fresh tree has /zookeeper/config and /zookeeper/quota, and what it
-// was made with numbers no sequential node.
+// was made with numbers no sequential node; an attachment may change a session's ttl.
 inline constexpr std::uint32_t kPeerProtocol = 3;
 
 // What a member says of itself.

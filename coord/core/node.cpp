@@ -474,7 +474,11 @@ void Node::apply(const election::SharedEntry& entry) {
     emit(events);
   }
   if (was_leader_) {
-    for (const auto id : applied.moved) touch(id);
+    for (const auto id : applied.moved) {
+      // Its ttl may be shorter than before: a touch alone would leave the deadline where it is.
+      expiry_.remove(id);
+      touch(id);
+    }
   }
   for (const auto& [id, reason, ephemerals] : applied.ended) {
     expiry_.remove(id);

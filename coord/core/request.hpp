@@ -192,6 +192,7 @@ struct CloseSession {
 struct AttachSession {
   SessionId id;
   std::string address;
+  std::int64_t ttl_ms = 0;  // From now on; 0: as it was.
   friend bool operator==(const AttachSession&, const AttachSession&) = default;
 };
 

@@ -270,8 +270,12 @@ std::string StateMachine::refusal_to_open(Code code) const {
 
 Outcome StateMachine::attach_session(Zxid zxid, const AttachSession& op, Applied& applied) {
   Outcome outcome;
-  if (!sessions_.attach(op.id, zxid, op.address, dirty_)) {
-    outcome.code = Code::session_expired;
+  outcome.code = sessions_.attach(op.id, zxid, op.address, op.ttl_ms, dirty_);
+  if (outcome.code == Code::invalid) {
+    outcome.detail = refusal_to_open(outcome.code);
+    return outcome;
+  }
+  if (outcome.code != Code::ok) {
     outcome.detail = fmt::format("session {} has ended", op.id);
     outcome.end_reason = sessions_.end_of(op.id);
     return outcome;

@@ -40,6 +40,7 @@ std::vector<WriteOp> every_operation() {
       open,
       CloseSession{SessionId(9), session::EndReason::killed},
       AttachSession{SessionId(9), "10.0.0.1"},
+      AttachSession{SessionId(9), "10.0.0.1", 20'000},
       ExpireSessions{{SessionId(1), SessionId(UINT64_MAX)}},
       Reap{{"/a", "/b/c"}},
       Bootstrap{"6b0c-uuid",
@@ -111,6 +112,22 @@ TEST(Command, AnUnknownVersionIsToldApartFromDamage) {
   bytes[0] = 0;
   EXPECT_EQ(decode(bytes, back), DecodeError::unknown_version);
   EXPECT_EQ(decode("", back), DecodeError::malformed);
+}
+
+TEST(Command, TheLeastVersionThatHoldsItIsWritten) {
+  auto command = command_of(AttachSession{SessionId(9), "a", 0});
+  EXPECT_EQ(encode(command)[0], 2);
+  command.attachment = Zxid();
+  EXPECT_EQ(encode(command)[0], 1);
+  std::get<AttachSession>(command.op).ttl_ms = 4'000;
+  EXPECT_EQ(encode(command)[0], 3);
+  Command back;
+  ASSERT_EQ(decode(encode(command), back), DecodeError::none);
+  EXPECT_EQ(back, command);
+  // Nothing else has that version.
+  auto other = encode(command_of(Delete{"/a", false, {}}));
+  other[0] = 3;
+  EXPECT_EQ(decode(other + '\2', back), DecodeError::malformed);
 }
 
 // What decodes has one form: decoding and encoding again changes nothing in meaning.

@@ -162,7 +162,7 @@ class CommandSource {
     return record;
   }
   WriteOp op(const std::vector<SessionId>& sessions, std::uint64_t zxid) {
-    switch (prng_.below(16)) {
+    switch (prng_.below(17)) {
       case 0:
         return create();
       case 1:
@@ -189,6 +189,8 @@ class CommandSource {
       }
       case 9:
         return CloseSession{session(sessions), session::EndReason::closed};
+      case 16:
+        return AttachSession{session(sessions), "10.0.0.2:7", 10 * ttl()};
       case 10: {
         ExpireSessions op;
         for (auto n = prng_.below(3); n > 0; --n) op.sessions.push_back(session(sessions));

@@ -19,8 +19,8 @@ class ZooKeeper : public ::testing::Test {
  protected:
   void SetUp() override { world.run(); }
 
-  Reply attach(const SessionCredential& session) {
-    auto request = world.request(AttachSession{session.id, "10.0.0.1"});
+  Reply attach(const SessionCredential& session, std::int64_t ttl_ms = 0) {
+    auto request = world.request(AttachSession{session.id, "10.0.0.1", ttl_ms});
     request.session = session;
     return world.call(std::move(request));
   }
@@ -66,10 +66,32 @@ TEST_F(ZooKeeper, AnAttachmentTakesTheSecretAndALiveSession) {
   EXPECT_EQ(attach(session).code, Code::session_expired);
 }
 
+TEST_F(ZooKeeper, AnAttachmentMayChangeTheTtlAndTheSessionLivesSoLong) {
+  const auto session = world.open_session(30'000);
+  world.advance(5'000);
+  for (const std::int64_t ttl_ms : {60'000, 4'000}) {
+    const auto attached = attach(session, ttl_ms);
+    ASSERT_EQ(attached.code, Code::ok);
+    EXPECT_EQ(std::get<SessionOpened>(attached.result).ttl_ms, ttl_ms);
+    auto request = world.request(GetSession{session.id});
+    request.identities.push_back({"super", ""});
+    const auto seen = world.call(std::move(request));
+    EXPECT_EQ(std::get<SessionView>(seen.result).remaining_ms, ttl_ms);
+  }
+  const auto kept = attach(session);
+  EXPECT_EQ(std::get<SessionOpened>(kept.result).ttl_ms, 4'000);
+  EXPECT_EQ(attach(session, 1).code, Code::invalid);
+  world.advance(3'900);
+  EXPECT_TRUE(world.is_live(session.id));
+  world.advance(200);
+  EXPECT_FALSE(world.is_live(session.id));
+}
+
 TEST_F(ZooKeeper, AnAttachmentOutlivesARestart) {
   const auto session = world.open_session(10'000);
-  const auto attached = attach(session);
+  const auto attached = attach(session, 20'000);
   world.restart();
+  EXPECT_EQ(world.node().state().sessions().find(session.id)->ttl_ms, 20'000);
   EXPECT_EQ(world.node().state().sessions().find(session.id)->attached, attached.revision);
 }
 

@@ -192,14 +192,32 @@ TEST(Registry, AMoveChangesTheAddressAndTheAttachment) {
   ASSERT_EQ(registry.open(make_session(5), dirty), Code::ok);
   dirty.clear();
   EXPECT_EQ(registry.find(SessionId(5))->attached, Zxid(5));
-  EXPECT_TRUE(registry.attach(SessionId(5), Zxid(9), "10.0.0.2", dirty));
+  EXPECT_EQ(registry.attach(SessionId(5), Zxid(9), "10.0.0.2", 0, dirty), Code::ok);
   EXPECT_EQ(dirty.size(), 1U);
   auto want = make_session(5);
   want.address = "10.0.0.2";
   want.attached = Zxid(9);
   EXPECT_EQ(*registry.find(SessionId(5)), want);
-  EXPECT_FALSE(registry.attach(SessionId(6), Zxid(10), "x", dirty));
+  EXPECT_EQ(registry.attach(SessionId(6), Zxid(10), "x", 0, dirty), Code::session_expired);
   registry.check_invariants();
+}
+
+TEST(Registry, AMoveMayChangeTheTtlWithinItsBounds) {
+  const SessionLimits limits;
+  Registry registry(limits);
+  DirtyMap dirty;
+  ASSERT_EQ(registry.open(make_session(5), dirty), Code::ok);
+  const auto opened = *registry.find(SessionId(5));
+  dirty.clear();
+  for (const auto ttl_ms : {limits.ttl_ms_min - 1, limits.ttl_ms_max + 1, std::int64_t{-1}}) {
+    EXPECT_EQ(registry.attach(SessionId(5), Zxid(9), "x", ttl_ms, dirty), Code::invalid);
+  }
+  EXPECT_EQ(*registry.find(SessionId(5)), opened);
+  EXPECT_EQ(dirty.size(), 0U);
+  EXPECT_EQ(registry.attach(SessionId(5), Zxid(9), "x", limits.ttl_ms_max, dirty), Code::ok);
+  EXPECT_EQ(registry.find(SessionId(5))->ttl_ms, limits.ttl_ms_max);
+  registry.check_invariants();
+  EXPECT_EQ(loaded_from(stored_of(registry), limits).find(SessionId(5))->ttl_ms, limits.ttl_ms_max);
 }
 
 TEST(Registry, AMalformedRecordIsNamed) {
@@ -249,7 +267,8 @@ TEST(Registry, RandomStepsKeepDigestRecordsAndLoadsEqual) {
       } else if (prng.chance(1, 2)) {
         registry.end(any, static_cast<EndReason>(prng.between(1, 3)), dirty);
       } else {
-        registry.attach(any, Zxid(step + 1), std::to_string(prng.below(3)), dirty);
+        const auto ttl_ms = prng.chance(1, 2) ? 0 : static_cast<std::int64_t>(prng.below(9'000));
+        (void)registry.attach(any, Zxid(step + 1), std::to_string(prng.below(3)), ttl_ms, dirty);
       }
       apply_to(stored, dirty);
       ASSERT_EQ(registry.digest(), digest_of(stored));
