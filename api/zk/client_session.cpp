@@ -8,7 +8,11 @@
 namespace coord::api::zk {
 
 void Client::connect(std::string_view frame) {
-  if (!decode(frame, asked_) || asked_.last_seen > edge_.gateway().applied()) {
+  if (!decode(frame, asked_)) return close();
+  // Signed, as ZooKeeper's: a client that says less than nothing has seen nothing.
+  const auto seen = static_cast<std::int64_t>(asked_.last_seen.value());
+  const auto applied = static_cast<std::int64_t>(edge_.gateway().applied().value());
+  if (seen > applied) {
     // Who has seen more than this member has must find another one.
     close();
     return;
@@ -22,16 +26,17 @@ void Client::connect(std::string_view frame) {
   request.identities = identities_;
   request.timeout_ms =
       asked_.is_read_only ? edge_.options().read_only_after_ms : edge_.options().connect_timeout_ms;
+  const auto ttl_ms = std::clamp<std::int64_t>(asked_.timeout_ms, edge_.options().timeout_ms_min,
+                                               edge_.options().timeout_ms_max);
   if (!asked_.session) {
     core::OpenSession open;
-    open.ttl_ms = std::clamp<std::int64_t>(asked_.timeout_ms, edge_.options().timeout_ms_min,
-                                           edge_.options().timeout_ms_max);
+    open.ttl_ms = ttl_ms;
     open.address = caller_.address;
     open.secret = edge_.gateway().random_secret();
     request.op = std::move(open);
   } else {
     request.session = core::SessionCredential{asked_.session, asked_.password, Zxid()};
-    request.op = core::AttachSession{asked_.session, caller_.address};
+    request.op = core::AttachSession{asked_.session, caller_.address, ttl_ms};
   }
   edge_.gateway().submit(std::move(request));
 }

@@ -1,0 +1,36 @@
+"""ZooKeeper's port at its edges: what 3.8 answers to what clients seldom send, byte by byte."""
+
+import unittest
+
+from test_zookeeper import ZooKeeperTest
+from zkwire import DELETED
+
+
+class Handshake(ZooKeeperTest):
+    def again(self, wire, timeout, **fields):
+        return self.wire(session=wire.session, password=wire.password, timeout=timeout, **fields)
+
+    def test_a_session_that_comes_back_negotiates_its_time_out_anew(self):
+        wire = self.wire(timeout=8000)
+        for asked, given in ((20000, 20000), (10**9, 40000), (1, 4000), (9000, 9000)):
+            again = self.again(wire, asked)
+            self.assertEqual((again.session, again.timeout), (wire.session, given))
+            listed = self.member.get(f"/v1/sessions/{wire.session}").json
+            self.assertEqual(listed["ttl_ms"], given)
+
+    def test_it_expires_after_the_time_out_that_it_has_now(self):
+        wire, other = self.wire(timeout=40000), self.wire(timeout=40000)
+        path = self.path()
+        again = self.again(wire, 4000)
+        self.assertEqual(again.create(path, flags=1)[0], 0)
+        other.exists(path, watch=True)
+        again.close()
+        self.assertEqual(other.event(), (DELETED, path))  # The reader waits 20 s, not 40.
+
+    def test_who_has_seen_less_than_nothing_is_let_in(self):
+        for seen in (-1, -2**63):
+            self.assertNotEqual(self.wire(seen=seen).session, 0)
+
+
+if __name__ == "__main__":
+    unittest.main()
