@@ -242,7 +242,7 @@ void Client::answer_at_once(Call& call) {
     call.is_last = true;
     is_ending_ = true;
   }
-  finish(call, begin, Zxid());
+  finish(call, begin, edge_.told());
 }
 
 void Client::deliver(core::Delivery delivery) {

@@ -142,7 +142,7 @@ class Client final : public Sink, public Socket {
   std::unique_ptr<TlsSession> tls_;  // Null: out_ is sent as it is.
   std::string wire_;
   std::size_t out_sent_ = 0;  // Of wire().
-  Zxid last_zxid_;            // Of the last reply header.
+  Zxid last_zxid_;            // Of the last reply header; at first of the handshake.
 
   Call* head_ = nullptr;  // The oldest that is not answered.
   Call* tail_ = nullptr;

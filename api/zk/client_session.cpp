@@ -46,6 +46,7 @@ void Client::on_connect_reply(const core::Reply& reply) {
     const auto& opened = std::get<core::SessionOpened>(reply.result);
     session_ = {opened.id, opened.secret, reply.revision};
     timeout_ms_ = opened.ttl_ms;
+    last_zxid_ = reply.revision;
     phase_ = Phase::open;
     put_connected(out_, asked_, opened.id, opened.ttl_ms, opened.secret);
     count_reply("SESS", 0, since_ms_);
@@ -69,6 +70,7 @@ void Client::begin_read_only() {
   constexpr std::uint64_t kNoSession = 0x7e00'0000'0000'0000;
   constexpr int kIdBytes = 6;
   is_read_only_ = true;
+  last_zxid_ = edge_.gateway().applied();
   phase_ = Phase::open;
   since_ms_ = edge_.sockets().now_ms();
   timeout_ms_ = std::clamp<std::int64_t>(asked_.timeout_ms, edge_.options().timeout_ms_min,

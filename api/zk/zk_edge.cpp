@@ -113,6 +113,7 @@ void ZkEdge::on_applied(const core::AppliedEvent& event) {
     sockets_.for_each([](Socket& socket) { socket.close(); });
     return;
   }
+  told_zxid_ = event.revision;
   if (event.batch) {
     events_.paths.clear();
     events_.fired.clear();

@@ -54,6 +54,8 @@ class ZkEdge final : public Sink {
   [[nodiscard]] const ZkOptions& options() const noexcept { return options_; }
   [[nodiscard]] WatchTable& watches() noexcept { return watches_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
+  // What changed up to here, those who watch were told.
+  [[nodiscard]] Zxid told() const noexcept { return told_zxid_; }
   void set_port(std::uint16_t port) noexcept { port_ = port; }
   void set_secure_port(std::uint16_t port) noexcept { secure_port_ = port; }
   [[nodiscard]] int port() const noexcept { return port_; }
@@ -86,6 +88,7 @@ class ZkEdge final : public Sink {
   absl::flat_hash_map<SessionId, Client*> sessions_;
   absl::flat_hash_map<std::string, std::size_t> addresses_;
   std::vector<ClientId> told_;  // To be flushed.
+  Zxid told_zxid_;
   ClientId last_client_ = 0;
   Counters counters_;
   std::size_t outstanding_ = 0;

@@ -3,7 +3,8 @@
 import unittest
 
 from test_zookeeper import ZooKeeperTest
-from zkwire import DELETED
+from zkwire import (ADD_WATCH, CREATE, DELETE_CONTAINER, DELETED, GET, MULTI, OPEN, WHO_AM_I, acl,
+                    buffer, i32, part)
 
 
 class Handshake(ZooKeeperTest):
@@ -30,6 +31,27 @@ class Handshake(ZooKeeperTest):
     def test_who_has_seen_less_than_nothing_is_let_in(self):
         for seen in (-1, -2**63):
             self.assertNotEqual(self.wire(seen=seen).session, 0)
+
+
+class Zxids(ZooKeeperTest):
+    def test_the_first_reply_tells_what_was_applied(self):
+        before = self.wire()
+        self.node(before)
+        wire = self.wire()
+        wire.must(WHO_AM_I)
+        self.assertGreater(wire.zxid, before.zxid)
+
+    def test_what_is_refused_at_the_door_tells_what_was_applied(self):
+        wire, other = self.wire(), self.wire()
+        top = self.node(wire)
+        bad = ((CREATE, buffer(top + "/x") + buffer(b"") + acl(OPEN) + i32(99), -8),
+               (CREATE, buffer(top), -5), (ADD_WATCH, buffer(top) + i32(7), -8),
+               (DELETE_CONTAINER, buffer(top), -8), (MULTI, part(GET, buffer("/")), -5))
+        for op, body, code in bad:
+            other.set(top, b"")
+            error, _ = other.exists(top)
+            self.assertEqual(wire.call(op, body)[0], code)
+            self.assertEqual(wire.zxid, other.zxid, op)
 
 
 if __name__ == "__main__":
