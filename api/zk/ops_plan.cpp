@@ -128,10 +128,9 @@ void plan_remove_watches(JuteReader& in, Call& call) {
   const std::string path(in.text());
   const auto type = in.i32();
   if (!in.ok()) return;
-  constexpr std::uint8_t kPersistent = persistent_watch | recursive_watch;
   std::uint8_t kinds = any_watch;
-  if (type == 1) kinds = child_watch | kPersistent;
-  if (type == 2) kinds = data_watch | kPersistent;
+  if (type == 1) kinds = any_child_watch;
+  if (type == 2) kinds = any_data_watch;
   if (type < 1 || type > 3) return refuse(call, ErrorCode::bad_arguments);
   call.watch = {kinds, path.empty() ? "/" : path};
   plan_watch_op(call);

@@ -51,7 +51,7 @@ void WatchTable::add(ClientId client, std::string_view path, std::uint8_t kinds)
   }
   const auto fresh = static_cast<std::uint8_t>(kinds & ~at->kinds);
   count_ += bits_of(fresh);
-  if ((fresh & recursive_watch) != 0) ++recursive_;
+  recursive_ += bits_of(fresh & recursive_watch);
   at->kinds |= kinds;
 }
 
@@ -70,7 +70,7 @@ std::uint8_t WatchTable::remove(ClientId client, std::string_view path, std::uin
   const auto gone = static_cast<std::uint8_t>(at->kinds & kinds);
   at->kinds = static_cast<std::uint8_t>(at->kinds & ~gone);
   count_ -= bits_of(gone);
-  if ((gone & recursive_watch) != 0) --recursive_;
+  recursive_ -= bits_of(gone & recursive_watch);
   if (at->kinds == 0) {
     place->entries.erase(at);
     forget(*place, client);
@@ -98,7 +98,7 @@ void WatchTable::drop(ClientId client) {
     const auto at = entry_of(*place, client);
     COORD_CHECK(at != place->entries.end() && at->client == client, "and listed", client);
     count_ -= bits_of(at->kinds);
-    if ((at->kinds & recursive_watch) != 0) --recursive_;
+    recursive_ -= bits_of(at->kinds & recursive_watch);
     place->entries.erase(at);
     drop_if_empty(*place);
   }
@@ -128,9 +128,10 @@ void WatchTable::fire(std::string_view at, std::uint8_t kinds, EventType type,
   drop_if_empty(*place);
 }
 
-// Recursive watches at the path itself and above it, for clients that were not told of it already.
-// Who watches the root is not told of /.coord, which it does not see.
-void WatchTable::fire_recursive(EventType type, std::string_view path, Events& events) {
+// Recursive watches of these kinds at the path itself and above it, for clients that were not told
+// of it already. Who watches the root is not told of /.coord, which it does not see.
+void WatchTable::fire_recursive(std::uint8_t kinds, EventType type, std::string_view path,
+                                Events& events) {
   if (recursive_ == 0) return;
   absl::flat_hash_set<ClientId> told;
   for (auto i = first_; i < events.fired.size(); ++i) told.insert(events.fired[i].client);
@@ -138,7 +139,7 @@ void WatchTable::fire_recursive(EventType type, std::string_view path, Events& e
     if (at == "/" && znode::is_within(path, znode::kServicePath)) return;
     if (const auto* place = find(at)) {
       for (const auto& entry : place->entries) {
-        if ((entry.kinds & recursive_watch) == 0 || !told.insert(entry.client).second) continue;
+        if ((entry.kinds & kinds) == 0 || !told.insert(entry.client).second) continue;
         if (events.paths.empty() || events.paths.back() != path) events.paths.emplace_back(path);
         events.fired.push_back({entry.client, type, events.paths.size() - 1});
       }
@@ -154,23 +155,23 @@ void WatchTable::publish(const znode::ChangeBatch& batch, Events& events) {
     first_ = events.fired.size();
     switch (change.kind) {
       case znode::ChangeKind::created:
-        fire(path, data_watch | persistent_watch, EventType::created, path, events);
-        fire_recursive(EventType::created, path, events);
+        fire(path, data_watch | persistent_data_watch, EventType::created, path, events);
+        fire_recursive(recursive_data_watch, EventType::created, path, events);
         break;
       case znode::ChangeKind::changed:
-        fire(path, data_watch | persistent_watch, EventType::changed, path, events);
-        fire_recursive(EventType::changed, path, events);
+        fire(path, data_watch | persistent_data_watch, EventType::changed, path, events);
+        fire_recursive(recursive_data_watch, EventType::changed, path, events);
         break;
       case znode::ChangeKind::deleted:
         fire(path, data_watch | child_watch | persistent_watch, EventType::deleted, path, events);
-        fire_recursive(EventType::deleted, path, events);
+        fire_recursive(recursive_watch, EventType::deleted, path, events);
         break;
       case znode::ChangeKind::acl:
         continue;
     }
     if (change.kind == znode::ChangeKind::changed || path == "/") continue;
     const auto parent = znode::parent_of(path);
-    fire(parent, child_watch | persistent_watch, EventType::children, parent, events);
+    fire(parent, child_watch | persistent_child_watch, EventType::children, parent, events);
   }
 }
 
@@ -201,7 +202,7 @@ void WatchTable::check_invariants() const {
       COORD_CHECK(entries == 0 || last < entry.client || last == 0, "entries are in order");
       last = entry.client;
       count += bits_of(entry.kinds);
-      if ((entry.kinds & recursive_watch) != 0) ++recursive;
+      recursive += bits_of(entry.kinds & recursive_watch);
       const auto of_client = clients_.find(entry.client);
       COORD_CHECK(of_client != clients_.end() && of_client->second.contains(place.get()),
                   "a client knows where it watches", entry.client);

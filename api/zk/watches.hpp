@@ -30,9 +30,17 @@ enum WatchKind : std::uint8_t {
   no_watch = 0,
   data_watch = 1,
   child_watch = 2,
-  persistent_watch = 4,
-  recursive_watch = 8,
-  any_watch = 15,
+  // A watch that stays hears of data and of children, and each half can be removed by itself.
+  persistent_data_watch = 4,
+  persistent_child_watch = 8,
+  recursive_data_watch = 16,
+  recursive_child_watch = 32,
+
+  persistent_watch = persistent_data_watch | persistent_child_watch,
+  recursive_watch = recursive_data_watch | recursive_child_watch,
+  any_data_watch = data_watch | persistent_data_watch | recursive_data_watch,
+  any_child_watch = child_watch | persistent_child_watch | recursive_child_watch,
+  any_watch = any_data_watch | any_child_watch,
 };
 
 class WatchTable {
@@ -88,14 +96,14 @@ class WatchTable {
   static std::vector<Entry>::iterator entry_of(Place& place, ClientId client);
   void fire(std::string_view at, std::uint8_t kinds, EventType type, std::string_view path,
             Events& events);
-  void fire_recursive(EventType type, std::string_view path, Events& events);
+  void fire_recursive(std::uint8_t kinds, EventType type, std::string_view path, Events& events);
   void drop_if_empty(Place& place);
   void forget(Place& place, ClientId client);
 
   Index index_;
   absl::flat_hash_map<ClientId, absl::flat_hash_set<Place*>> clients_;
   std::size_t count_ = 0;
-  std::size_t recursive_ = 0;  // Entries with recursive_watch.
+  std::size_t recursive_ = 0;  // Kinds of recursive_watch.
   std::size_t first_ = 0;      // In Events::fired: of the event that is being fired.
 };
 

@@ -3,8 +3,8 @@
 import unittest
 
 from test_zookeeper import ZooKeeperTest
-from zkwire import (ADD_WATCH, CREATE, DELETE_CONTAINER, DELETED, GET, MULTI, OPEN, WHO_AM_I, acl,
-                    buffer, i32, part)
+from zkwire import (ADD_WATCH, CHANGED, CHECK_WATCHES, CHILD, CREATE, DELETE_CONTAINER, DELETED,
+                    GET, MULTI, OPEN, REMOVE_WATCHES, SYNC, WHO_AM_I, acl, buffer, i32, part)
 
 
 class Handshake(ZooKeeperTest):
@@ -52,6 +52,27 @@ class Zxids(ZooKeeperTest):
             error, _ = other.exists(top)
             self.assertEqual(wire.call(op, body)[0], code)
             self.assertEqual(wire.zxid, other.zxid, op)
+
+
+class Watches(ZooKeeperTest):
+    def test_half_of_a_persistent_watch_is_removed(self):
+        other = self.wire()
+        top = self.node(other)
+        # Removed of it, and what is told of a change, a new child and its end.
+        for mode, kind, told in ((0, 1, [(CHANGED, top)]), (0, 2, [(CHILD, top), (CHILD, top)]),
+                                 (1, 2, [(DELETED, top + "/x")]), (1, 3, [])):
+            wire = self.wire()
+            wire.must(ADD_WATCH, buffer(top) + i32(mode))
+            self.assertEqual(wire.call(REMOVE_WATCHES, buffer(top) + i32(kind))[0], 0)
+            self.assertEqual(wire.call(REMOVE_WATCHES, buffer(top) + i32(kind))[0], -121)
+            left = [wire.call(CHECK_WATCHES, buffer(top) + i32(one))[0] for one in (1, 2)]
+            self.assertEqual(left, [-121 if kind in (one, 3) else 0 for one in (1, 2)])
+            other.set(top, b"")
+            other.create(top + "/x")
+            other.delete(top + "/x")
+            wire.must(SYNC, buffer(top))
+            self.assertEqual([(event, path) for event, _, path in wire.events], told)
+            wire.close()
 
 
 if __name__ == "__main__":

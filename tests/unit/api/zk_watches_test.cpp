@@ -74,6 +74,38 @@ TEST(WatchTable, ARecursiveWatchTellsOfAllBelowAndNothingOfChildren) {
   EXPECT_EQ(table.change(Kind::changed, "/"), Told{"1:3:/"});
 }
 
+TEST(WatchTable, HalfOfAPersistentWatchCanBeRemoved) {
+  struct Case {
+    std::uint8_t kinds;
+    std::uint8_t removed;
+    Told made, changed, child, child_gone, gone;
+  };
+  for (const auto& one :
+       {Case{persistent_watch, any_child_watch, {"1:1:/a"}, {"1:3:/a"}, {}, {}, {"1:2:/a"}},
+        Case{persistent_watch, any_data_watch, {}, {}, {"1:4:/a"}, {"1:4:/a"}, {"1:2:/a"}},
+        Case{recursive_watch,
+             any_child_watch,
+             {"1:1:/a"},
+             {"1:3:/a"},
+             {"1:1:/a/b"},
+             {"1:2:/a/b"},
+             {"1:2:/a"}},
+        Case{recursive_watch, any_data_watch, {}, {}, {}, {"1:2:/a/b"}, {"1:2:/a"}}}) {
+    Table table;
+    table.watches.add(1, "/a", one.kinds);
+    EXPECT_EQ(table.watches.size(), 2U);
+    EXPECT_EQ(table.watches.remove(1, "/a", one.removed), one.kinds & one.removed);
+    EXPECT_EQ(table.watches.remove(1, "/a", one.removed), 0);
+    EXPECT_EQ(table.change(Kind::created, "/a"), one.made);
+    EXPECT_EQ(table.change(Kind::changed, "/a"), one.changed);
+    EXPECT_EQ(table.change(Kind::created, "/a/b"), one.child);
+    EXPECT_EQ(table.change(Kind::deleted, "/a/b"), one.child_gone);
+    EXPECT_EQ(table.change(Kind::deleted, "/a"), one.gone);
+    EXPECT_EQ(table.watches.remove(1, "/a", any_watch), one.kinds & ~one.removed);
+    EXPECT_EQ(table.watches.size(), 0U);
+  }
+}
+
 TEST(WatchTable, WatchesAreRemovedByKindAndWithTheirClient) {
   Table table;
   EXPECT_EQ(table.watches.remove(1, "/a", any_watch), 0);
@@ -100,10 +132,10 @@ TEST(WatchTable, RandomStepsKeepItWhole) {
     switch (prng.below(5)) {
       case 0:
       case 1:
-        table.watches.add(client, path, static_cast<std::uint8_t>(prng.between(1, 15)));
+        table.watches.add(client, path, static_cast<std::uint8_t>(prng.between(1, any_watch)));
         break;
       case 2:
-        table.watches.remove(client, path, static_cast<std::uint8_t>(prng.between(1, 15)));
+        table.watches.remove(client, path, static_cast<std::uint8_t>(prng.between(1, any_watch)));
         break;
       case 3:
         if (prng.chance(1, 20)) table.watches.drop(client);
