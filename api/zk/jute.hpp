@@ -74,6 +74,12 @@ class JuteReader {
   }
   // Null reads as empty.
   std::string_view text() noexcept { return buffer().value_or(std::string_view()); }
+  // The same, and null fails.
+  std::string_view path() noexcept {
+    const auto v = buffer();
+    if (!v) fail();
+    return v.value_or(std::string_view());
+  }
   // Of the elements that follow, each of which takes `least` bytes or more: fails when the rest
   // cannot hold so many, so that a forged count allocates nothing. Null reads as none.
   std::size_t count(std::size_t least) noexcept {
@@ -87,6 +93,13 @@ class JuteReader {
       return 0;
     }
     return static_cast<std::size_t>(n);
+  }
+  // The same, and null fails.
+  std::size_t list(std::size_t least) noexcept {
+    const bool is_null = in_.substr(0, 4) == "\xff\xff\xff\xff";
+    const auto n = count(least);
+    if (is_null) fail();
+    return n;
   }
 
  private:

@@ -1,6 +1,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "api/text.hpp"
 #include "api/zk/jute.hpp"
 #include "api/zk/ops.hpp"
 #include "coord/base/overloaded.hpp"
@@ -20,21 +21,34 @@ void refuse(Call& call, ErrorCode error) {
 
 // The empty path is the root, for reads.
 std::string read_path(JuteReader& in) {
-  const auto path = in.text();
+  const auto path = in.path();
   return path.empty() ? "/" : std::string(path);
+}
+
+bool has_nul(std::string_view path) { return path.find('\0') != std::string_view::npos; }
+
+// Of a create or delete. ZooKeeper refuses NUL first, and then looks for the parent, of a relative
+// path too: a/b is in no a, as //a/b is in no //a.
+std::string write_path(JuteReader& in) {
+  const auto path = in.path();
+  if (has_nul(path)) return {};
+  const bool has_no_parent = path.substr(0, 1) != "/" && path.find('/') != std::string_view::npos;
+  return has_no_parent ? "//" + std::string(path) : std::string(path);
 }
 
 std::optional<std::int32_t> version_of(std::int32_t version) {
   return version == -1 ? std::nullopt : std::optional(version);
 }
 
-// What create, create2, createContainer and createTTL have alike.
-ErrorCode take_create(JuteReader& in, OpCode op, core::Create& create) {
-  create.path = in.text();
+// What create, create2, createContainer and createTTL have alike. In a multi the flags say what is
+// made, whatever `op` is.
+ErrorCode take_create(JuteReader& in, OpCode op, bool is_part, core::Create& create) {
+  create.path = write_path(in);
   create.value = take_value(in);
   auto acl = take_acl(in);
   const auto flags = in.i32();
   const auto ttl = op == OpCode::create_ttl ? in.i64() : -1;
+  const bool is_container = op == OpCode::create_container && !is_part;
   if (!in.ok()) return ErrorCode::marshalling;
   if (acl != znode::open_acl()) create.acl = std::move(acl);
   switch (flags) {
@@ -43,6 +57,7 @@ ErrorCode take_create(JuteReader& in, OpCode op, core::Create& create) {
     case 2:
     case 3:
       create.mode = (flags & 1) != 0 ? znode::Mode::ephemeral : znode::Mode::persistent;
+      if (is_container) create.mode = znode::Mode::container;
       create.is_sequential = (flags & 2) != 0;
       break;
     case 4:
@@ -58,20 +73,20 @@ ErrorCode take_create(JuteReader& in, OpCode op, core::Create& create) {
     default:
       return ErrorCode::bad_arguments;
   }
-  if (op == OpCode::create_ttl && create.ttl_ms == 0) return ErrorCode::bad_arguments;
+  if (op == OpCode::create_ttl && create.ttl_ms == 0 && !is_part) return ErrorCode::bad_arguments;
   return ErrorCode::ok;
 }
 
 core::Delete take_delete(JuteReader& in) {
   core::Delete op;
-  op.path = in.text();
+  op.path = write_path(in);
   op.guard.version = version_of(in.i32());
   return op;
 }
 
-core::Set take_set(JuteReader& in) {
+core::Set take_set(std::string_view path, JuteReader& in) {
   core::Set op;
-  op.path = in.text();
+  op.path = path;
   op.value = take_value(in);
   op.guard.version = version_of(in.i32());
   return op;
@@ -79,7 +94,7 @@ core::Set take_set(JuteReader& in) {
 
 void plan_create(JuteReader& in, Call& call) {
   core::Create create;
-  const auto error = take_create(in, call.op, create);
+  const auto error = take_create(in, call.op, false, create);
   if (error != ErrorCode::ok) return refuse(call, error);
   call.turn = Turn::write;
   call.held.op = std::move(create);
@@ -89,7 +104,9 @@ void plan_get(JuteReader& in, bool with_value, Call& call) {
   core::Get get;
   get.path = read_path(in);
   get.with_value = with_value;
-  if (in.boolean()) call.watch = {data_watch, get.path};
+  const bool is_watched = in.boolean();
+  if (call.op == OpCode::exists && has_nul(get.path)) return refuse(call, ErrorCode::bad_arguments);
+  if (is_watched) call.watch = {data_watch, get.path};
   call.turn = Turn::read;
   call.held.op = std::move(get);
 }
@@ -118,21 +135,21 @@ void plan_watch_op(Call& call) {
 void plan_add_watch(JuteReader& in, Call& call) {
   const std::string path(in.text());
   const auto mode = in.i32();
+  if (mode != 0 && mode != 1) in.fail();
   if (!in.ok()) return;
-  if (mode != 0 && mode != 1) return refuse(call, ErrorCode::bad_arguments);
   call.watch = {mode == 0 ? persistent_watch : recursive_watch, path.empty() ? "/" : path};
   plan_watch_op(call);
 }
 
 void plan_remove_watches(JuteReader& in, Call& call) {
-  const std::string path(in.text());
+  auto path = read_path(in);
   const auto type = in.i32();
+  if (type < 1 || type > 3) in.fail();
   if (!in.ok()) return;
   std::uint8_t kinds = any_watch;
   if (type == 1) kinds = any_child_watch;
   if (type == 2) kinds = any_data_watch;
-  if (type < 1 || type > 3) return refuse(call, ErrorCode::bad_arguments);
-  call.watch = {kinds, path.empty() ? "/" : path};
+  call.watch = {kinds, std::move(path)};
   plan_watch_op(call);
 }
 
@@ -141,7 +158,7 @@ void plan_set_watches(JuteReader& in, Call& call) {
   call.rearm.since = Zxid(static_cast<std::uint64_t>(in.i64()));
   core::ReadMany many;
   const auto take = [&](Kind kind) {
-    for (auto left = in.count(4); left > 0 && in.ok(); --left) {
+    for (auto left = in.list(4); left > 0 && in.ok(); --left) {
       auto path = read_path(in);
       many.reads.emplace_back(core::Get{path, false, std::nullopt});
       call.rearm.watches.emplace_back(kind, std::move(path));
@@ -155,15 +172,18 @@ void plan_set_watches(JuteReader& in, Call& call) {
   call.held.op = std::move(many);
 }
 
-// The part of a multi that `type` says.
-ErrorCode take_part(JuteReader& in, OpCode type, core::Txn& txn) {
+// The part of a multi that `type` says; it becomes what the answer shows.
+ErrorCode take_part(JuteReader& in, OpCode& type, core::Txn& txn) {
   switch (type) {
     case OpCode::create:
     case OpCode::create2:
     case OpCode::create_container:
     case OpCode::create_ttl: {
       core::Create create;
-      const auto error = take_create(in, type, create);
+      const auto error = take_create(in, type, true, create);
+      type = OpCode::create;
+      if (create.mode == znode::Mode::container) type = OpCode::create_container;
+      if (create.mode == znode::Mode::ttl) type = OpCode::create_ttl;
       txn.then.emplace_back(std::move(create));
       return error;
     }
@@ -171,11 +191,11 @@ ErrorCode take_part(JuteReader& in, OpCode type, core::Txn& txn) {
       txn.then.emplace_back(take_delete(in));
       return ErrorCode::ok;
     case OpCode::set_data:
-      txn.then.emplace_back(take_set(in));
+      txn.then.emplace_back(take_set(in.path(), in));
       return ErrorCode::ok;
     case OpCode::check: {
       core::Check check;
-      check.path = in.text();
+      check.path = in.path();
       check.guard.version = version_of(in.i32());
       txn.then.emplace_back(std::move(check));
       return ErrorCode::ok;
@@ -231,17 +251,38 @@ void plan_multi_read(JuteReader& in, Call& call) {
   call.held.op = std::move(many);
 }
 
+// server.ID=HOST:PORT:PORT[:ROLE];CLIENTS
+bool is_server(std::string_view text) {
+  const auto equal = text.find('=');
+  const auto end = text.find(';');
+  if (equal == std::string_view::npos || end == std::string_view::npos || end < equal) return false;
+  const auto address = text.substr(equal, end - equal);
+  return text.substr(0, 7) == "server." && parse_u64(text.substr(7, equal - 7)) &&
+         std::count(address.begin(), address.end(), ':') >= 2;
+}
+
+// Between commas; none are fine.
+bool are_servers(std::string_view text) {
+  while (!text.empty()) {
+    const auto comma = std::min(text.find(','), text.size());
+    if (!is_server(text.substr(0, comma))) return false;
+    text.remove_prefix(std::min(comma + 1, text.size()));
+  }
+  return true;
+}
+
 // The ensemble is changed over HTTP or with coordctl: here it is only said who may not, what is
 // malformed and what is out of date, as ZooKeeper says it; and that it is not done.
 void plan_reconfig(JuteReader& in, Call& call) {
   const auto joining = in.text();
   const auto leaving = in.text();
   const bool has_change = !joining.empty() || !leaving.empty();
-  const bool has_members = !in.text().empty();
+  const auto members = in.text();
   const auto version = in.i64();
-  if (has_change == has_members) return refuse(call, ErrorCode::bad_arguments);
-  refuse(call, version == -1 || version == kConfigVersion ? ErrorCode::unimplemented
-                                                          : ErrorCode::bad_version);
+  if (version != -1 && version != kConfigVersion) return refuse(call, ErrorCode::bad_version);
+  const bool is_sound =
+      has_change == members.empty() && are_servers(joining) && are_servers(members);
+  refuse(call, is_sound ? ErrorCode::unimplemented : ErrorCode::bad_arguments);
 }
 
 void plan_known(JuteReader& in, const core::SessionCredential& session, Call& call) {
@@ -257,7 +298,7 @@ void plan_known(JuteReader& in, const core::SessionCredential& session, Call& ca
       return;
     case OpCode::set_data:
       call.turn = Turn::write;
-      call.held.op = take_set(in);
+      call.held.op = take_set(in.text(), in);
       return;
     case OpCode::exists:
       return plan_get(in, false, call);
@@ -368,7 +409,7 @@ void plan_call(std::string_view body, const core::SessionCredential& session, Ca
   call.has_own_zxid = core::is_write(call.held.op) && call.turn == Turn::write;
   std::visit(
       Overloaded{[&](const core::Get& op) {
-                   if (call.text[0].empty()) call.text[0] = op.path;
+                   if (call.op != OpCode::sync) call.text[0] = op.path;
                  },
                  [&](const core::GetNames& op) { call.text[0] = op.path; },
                  [&](const core::GetAcl& op) { call.text[0] = op.path; }, [](const auto&) {}},

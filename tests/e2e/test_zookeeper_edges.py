@@ -3,8 +3,10 @@
 import unittest
 
 from test_zookeeper import ZooKeeperTest
-from zkwire import (ADD_WATCH, CHANGED, CHECK_WATCHES, CHILD, CREATE, DELETE_CONTAINER, DELETED,
-                    GET, MULTI, OPEN, REMOVE_WATCHES, SYNC, WHO_AM_I, acl, buffer, i32, part)
+from zkwire import (ADD_WATCH, CHANGED, CHECK, CHECK_WATCHES, CHILD, CHILDREN, CREATE, CREATE2,
+                    CREATE_CONTAINER, DELETE, DELETE_CONTAINER, DELETED, EPHEMERALS, EXISTS, GET,
+                    GET_ACL, MULTI, MULTI_END, OPEN, RECONFIG, REMOVE_WATCHES, SET, SET_WATCHES,
+                    SYNC, WHO_AM_I, acl, buffer, flag, i32, i64, multi_results, part, texts)
 
 
 class Handshake(ZooKeeperTest):
@@ -45,7 +47,7 @@ class Zxids(ZooKeeperTest):
         wire, other = self.wire(), self.wire()
         top = self.node(wire)
         bad = ((CREATE, buffer(top + "/x") + buffer(b"") + acl(OPEN) + i32(99), -8),
-               (CREATE, buffer(top), -5), (ADD_WATCH, buffer(top) + i32(7), -8),
+               (CREATE, buffer(top), -5), (ADD_WATCH, buffer(top) + i32(7), -5),
                (DELETE_CONTAINER, buffer(top), -8), (MULTI, part(GET, buffer("/")), -5))
         for op, body, code in bad:
             other.set(top, b"")
@@ -54,7 +56,94 @@ class Zxids(ZooKeeperTest):
             self.assertEqual(wire.zxid, other.zxid, op)
 
 
+class Nodes(ZooKeeperTest):
+    def test_create_container_makes_containers_whatever_the_flags(self):
+        wire = self.wire()
+        top = self.node(wire)
+        for flags in range(5):
+            error, at = wire.create(f"{top}/{flags}-", flags=flags, op=CREATE_CONTAINER)
+            path, stat = at.text(), at.stat()
+            self.assertEqual((error, stat["owner"]), (0, 0))
+            self.assertEqual(path == f"{top}/{flags}-", flags not in (2, 3), path)
+            self.assertEqual(self.member.get("/v1/stat" + path).json["mode"], "container")
+        self.assertEqual(wire.must(EPHEMERALS, buffer(top)).texts(), [])
+
+    def test_in_a_multi_the_flags_say_what_is_made(self):
+        wire = self.wire()
+        top = self.node(wire)
+        kinds = [(op, flags) for op in (CREATE, CREATE2, CREATE_CONTAINER) for flags in (0, 1, 4)]
+        body = b"".join(part(op, buffer(f"{top}/{op}-{flags}") + buffer(b"") + acl(OPEN) +
+                             i32(flags)) for op, flags in kinds)
+        results = multi_results(wire.must(MULTI, body + MULTI_END))
+        self.assertEqual([kind for kind, _ in results],
+                         [CREATE2 if flags == 4 else CREATE for _, flags in kinds])
+        owners = [wire.stat(f"{top}/{op}-{flags}")["owner"] for op, flags in kinds]
+        self.assertEqual(owners, [wire.session if flags == 1 else 0 for _, flags in kinds])
+
+    def test_the_parent_of_a_relative_path_is_missing(self):
+        wire = self.wire()
+        for path, want in (("p/q", -101), ("p/q/", -101), ("p", -8), ("p/q\0", -8),
+                           ("/none/a\0b", -8)):
+            self.assertEqual(wire.create(path)[0], want, path)
+            self.assertEqual(wire.create(path, flags=2)[0], want, path)
+            self.assertEqual(wire.delete(path), want, path)
+            for op, body in ((CREATE, buffer(path) + buffer(b"") + acl(OPEN) + i32(0)),
+                             (DELETE, buffer(path) + i32(-1))):
+                at = wire.must(MULTI, part(op, body) + MULTI_END)
+                self.assertEqual(multi_results(at), [(-1, want)], path)
+            self.assertEqual(wire.set(path, b"")[0], -8, path)
+
+    def test_nul_is_refused_by_exists_and_not_found_by_other_reads(self):
+        wire = self.wire()
+        self.assertEqual(wire.exists("/a\0b")[0], -8)
+        self.assertEqual(wire.get("/a\0b")[0], -101)
+
+    def test_a_path_that_is_null_is_malformed(self):
+        wire = self.wire()
+        null = buffer(None)
+        rest = buffer(b"") + acl(OPEN) + i32(0)
+        for op, body in ((CREATE, null + rest), (DELETE, null + i32(-1)),
+                         (EXISTS, null + flag(True)), (GET, null + flag(False)),
+                         (CHILDREN, null + flag(False)), (GET_ACL, null),
+                         (CHECK_WATCHES, null + i32(3)), (REMOVE_WATCHES, null + i32(3)),
+                         (MULTI, part(CHECK, null + i32(0)) + MULTI_END),
+                         (MULTI, part(SET, null + buffer(b"") + i32(0)) + MULTI_END)):
+            self.assertEqual(wire.call(op, body)[0], -5, op)
+        self.assertEqual(wire.set(None, b"")[0], -8)
+        self.assertEqual(wire.must(EPHEMERALS, null).texts(), [])
+
+    def test_sync_answers_the_empty_path_too(self):
+        self.assertEqual(self.wire().must(SYNC, buffer("")).text(), "")
+
+    def test_reconfig_says_what_is_malformed(self):
+        wire = self.wire()
+        wire.auth("digest", b"super:secret")
+        nothing = buffer("")
+        for joining, version, want in (
+                ("junk", -1, -8), ("junk", 5, -103), ("server.2", 0, -8),
+                ("server.2=h:1:2", -1, -8), ("server.x=h:1:2;3", -1, -8),
+                ("server.2=h:1:2;3,junk", -1, -8), ("server.2=h:1:2;3,server.3=h:1:2;3", -1, -6)):
+            body = buffer(joining) + nothing + nothing + i64(version)
+            self.assertEqual(wire.call(RECONFIG, body)[0], want, joining)
+        self.assertEqual(wire.call(RECONFIG, nothing * 2 + buffer("junk") + i64(-1))[0], -8)
+
+
 class Watches(ZooKeeperTest):
+    def test_a_type_that_is_none_is_malformed(self):
+        wire = self.wire()
+        path = self.node(wire)
+        for mode in (-1, 2):
+            self.assertEqual(wire.call(ADD_WATCH, buffer(path) + i32(mode))[0], -5, mode)
+        for kind in (-1, 0, 4, 9):
+            for op in (CHECK_WATCHES, REMOVE_WATCHES):
+                self.assertEqual(wire.call(op, buffer(path) + i32(kind))[0], -5, kind)
+
+    def test_lists_of_set_watches_are_not_null(self):
+        wire = self.wire()
+        none, null = texts([]), i32(-1)
+        for lists in (null + none + none, none + none + null, i32(1) + null + none + none):
+            self.assertEqual(wire.call(SET_WATCHES, i64(0) + lists, xid=-8)[0], -5)
+
     def test_half_of_a_persistent_watch_is_removed(self):
         other = self.wire()
         top = self.node(other)

@@ -207,6 +207,89 @@ TEST(Ops, WhatIsCutShortOrUnknownIsAnsweredAtOnce) {
   EXPECT_TRUE(unknown.is_last);
 }
 
+TEST(Ops, AContainerIsMadeByItsOperationWhateverTheFlags) {
+  for (const auto flags : {0, 1, 2, 3, 4}) {
+    const auto call = planned(OpCode::create_container, create_body(flags));
+    ASSERT_EQ(call.turn, Call::Turn::write) << flags;
+    const auto& create = std::get<core::Create>(call.held.op);
+    EXPECT_EQ(create.mode, znode::Mode::container) << flags;
+    EXPECT_EQ(create.is_sequential, (flags & 2) != 0) << flags;
+  }
+}
+
+std::string part_of(OpCode op, std::string_view body) {
+  std::string bytes;
+  JuteWriter out(bytes);
+  out.i32(static_cast<std::int32_t>(op));
+  out.boolean(false);
+  out.i32(-1);
+  return bytes.append(body);
+}
+
+std::string multi_of(OpCode op, std::string_view body) {
+  return part_of(op, body) + "\xff\xff\xff\xff\1\xff\xff\xff\xff"s;
+}
+
+TEST(Ops, InAMultiTheFlagsSayWhatIsMade) {
+  for (const auto op : {OpCode::create, OpCode::create2, OpCode::create_container}) {
+    for (const auto& [flags, mode, shown] :
+         {std::tuple(0, znode::Mode::persistent, OpCode::create),
+          std::tuple(1, znode::Mode::ephemeral, OpCode::create),
+          std::tuple(4, znode::Mode::container, OpCode::create_container)}) {
+      const auto call = planned(OpCode::multi, multi_of(op, create_body(flags)));
+      ASSERT_EQ(call.parts.size(), 1U);
+      EXPECT_EQ(call.parts[0], shown) << flags;
+      const auto& txn = std::get<core::Txn>(call.held.op);
+      EXPECT_EQ(std::get<core::Create>(txn.then[0]).mode, mode) << flags;
+    }
+  }
+}
+
+TEST(Ops, APathThatIsNullIsMalformed) {
+  const auto null = "\xff\xff\xff\xff"s;
+  for (const auto op :
+       {OpCode::create, OpCode::create2, OpCode::create_container, OpCode::create_ttl,
+        OpCode::erase, OpCode::exists, OpCode::get_data, OpCode::get_acl, OpCode::get_children,
+        OpCode::get_children2, OpCode::check_watches, OpCode::remove_watches,
+        OpCode::get_all_children_number}) {
+    auto body = create_body(0, "");
+    body.replace(0, 4, null);
+    if (op == OpCode::check_watches || op == OpCode::remove_watches) body = null + "\0\0\0\3"s;
+    EXPECT_EQ(planned(op, body + "\0\0\0\0\0\0\0\1"s).error, ErrorCode::marshalling)
+        << static_cast<int>(op);
+  }
+  for (const auto op : {OpCode::erase, OpCode::check, OpCode::set_data}) {
+    const auto body = multi_of(op, null + null + null);
+    EXPECT_EQ(planned(OpCode::multi, body).error, ErrorCode::marshalling);
+  }
+  // A list of watches, or a path in one.
+  const auto none = "\0\0\0\0"s;
+  const auto since = none + none;
+  EXPECT_EQ(planned(OpCode::set_watches, since + none + none + none).error, ErrorCode::ok);
+  EXPECT_EQ(planned(OpCode::set_watches, since + none + none + null).error, ErrorCode::marshalling);
+  EXPECT_EQ(planned(OpCode::set_watches, since + "\0\0\0\1"s + null + none + none).error,
+            ErrorCode::marshalling);
+}
+
+TEST(Ops, KindsOfWatchesThatAreNoneAreMalformed) {
+  const auto body = [](std::int32_t kind) {
+    std::string bytes;
+    JuteWriter out(bytes);
+    out.bytes("/a");
+    out.i32(kind);
+    return bytes;
+  };
+  for (const auto kind : {-1, 0, 4, 9}) {
+    EXPECT_EQ(planned(OpCode::check_watches, body(kind)).error, ErrorCode::marshalling) << kind;
+    EXPECT_EQ(planned(OpCode::remove_watches, body(kind)).error, ErrorCode::marshalling) << kind;
+  }
+  for (const auto mode : {-1, 2}) {
+    EXPECT_EQ(planned(OpCode::add_watch, body(mode)).error, ErrorCode::marshalling) << mode;
+  }
+  EXPECT_EQ(planned(OpCode::add_watch, body(1)).watch.kinds, recursive_watch);
+  EXPECT_EQ(planned(OpCode::remove_watches, body(1)).watch.kinds, any_child_watch);
+}
+
 TEST(Ops, AFailedMultiSaysEachCodeTwice) {
   Call call;
   call.op = OpCode::multi;
