@@ -238,7 +238,7 @@ TEST(Ops, InAMultiTheFlagsSayWhatIsMade) {
           std::tuple(4, znode::Mode::container, OpCode::create_container)}) {
       const auto call = planned(OpCode::multi, multi_of(op, create_body(flags)));
       ASSERT_EQ(call.parts.size(), 1U);
-      EXPECT_EQ(call.parts[0], shown) << flags;
+      EXPECT_EQ(call.parts[0].op, shown) << flags;
       const auto& txn = std::get<core::Txn>(call.held.op);
       EXPECT_EQ(std::get<core::Create>(txn.then[0]).mode, mode) << flags;
     }
