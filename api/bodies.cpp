@@ -10,6 +10,43 @@
 namespace coord::api {
 namespace {
 
+// The digits of a number that say something: "-0.0120e5" -> "12".
+std::string digits_of(std::string_view number) {
+  std::string digits;
+  for (const char c : number.substr(0, number.find_first_of("eE"))) {
+    if (c >= '0' && c <= '9' && !(digits.empty() && c == '0')) digits += c;
+  }
+  digits.resize(digits.find_last_not_of('0') + 1);
+  return digits;
+}
+
+// Finds a number that would not be written as it was read: it is no integer of 64 bits, and has
+// more digits than a double holds.
+class RoundedNumber : public nlohmann::json_sax<Json> {
+ public:
+  std::string text;  // Empty: there is none.
+
+  bool number_float(double value, const std::string& number) override {
+    if (digits_of(Json(value).dump()) != digits_of(number)) text = number;
+    return text.empty();
+  }
+  bool null() override { return true; }
+  bool boolean(bool /*value*/) override { return true; }
+  bool number_integer(std::int64_t /*value*/) override { return true; }
+  bool number_unsigned(std::uint64_t /*value*/) override { return true; }
+  bool string(std::string& /*value*/) override { return true; }
+  bool binary(Json::binary_t& /*value*/) override { return true; }
+  bool start_object(std::size_t /*size*/) override { return true; }
+  bool key(std::string& /*name*/) override { return true; }
+  bool end_object() override { return true; }
+  bool start_array(std::size_t /*size*/) override { return true; }
+  bool end_array() override { return true; }
+  bool parse_error(std::size_t /*at*/, const std::string& /*token*/,
+                   const nlohmann::detail::exception& /*why*/) override {
+    return false;
+  }
+};
+
 Problem parse_compare(const Json& json, std::size_t index, core::Compare& out) {
   JsonFields fields(json, fmt::format("compare[{}]", index));
   if (const auto fence = fields.text("fence")) {
@@ -261,6 +298,16 @@ Problem merge_patch(std::string_view value, std::string_view patch, std::string&
   }
   Json change;
   if (auto problem = parse(patch, change)) return problem;
+  RoundedNumber rounded;
+  for (const auto text : {trim(value), patch}) {
+    if (!text.empty()) Json::sax_parse(text, &rounded);
+    if (rounded.text.empty()) continue;
+    return {Code::invalid,
+            fmt::format("the number {} would be rounded: PUT the whole value instead",
+                        rounded.text.substr(0, 64)),
+            {},
+            {}};
+  }
   target.merge_patch(change);
   out = target.dump();
   return {};

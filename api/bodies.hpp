@@ -41,7 +41,8 @@ struct MemberFields {
 };
 [[nodiscard]] Problem parse_member(std::string_view body, MemberFields& out);
 
-// RFC 7396: the JSON text of `value` after `patch`. A value that is no JSON gives `invalid`.
+// RFC 7396: the JSON text of `value` after `patch`. A value that is no JSON gives `invalid`, and so
+// does a number in either that would not be written as it was read.
 [[nodiscard]] Problem merge_patch(std::string_view value, std::string_view patch, std::string& out);
 // Is the text one JSON document within the bound on depth?
 [[nodiscard]] Problem check_json(std::string_view text);

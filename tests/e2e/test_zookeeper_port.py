@@ -73,10 +73,13 @@ class Words(ZooKeeperTest):
         self.assertRegex(dump, r"(?m)^\d+ expire at [A-Z][a-z]{2} [A-Z][a-z]{2} \d\d "
                                r"\d\d:\d\d:\d\d \w+ \d{4}:$")
         self.assertIn(f"sessionId: {wire.session:#x}\n", dump)
-        sizes = re.fullmatch(r"datadir_size: (\d+)\nlogdir_size: (\d+)\n", self.word("dirs"))
-        for size, name in zip(sizes.groups(), ("state", "wal")):
-            files = [file.stat().st_size for file in (self.member.data / name).iterdir()]
-            self.assertEqual(int(size), sum(files))
+
+        def are_sizes_of_files():  # A segment may be made between the two.
+            sizes = re.fullmatch(r"datadir_size: (\d+)\nlogdir_size: (\d+)\n", self.word("dirs"))
+            files = [sum(file.stat().st_size for file in (self.member.data / name).iterdir())
+                     for name in ("state", "wal")]
+            return [int(size) for size in sizes.groups()] == files and min(files) > 0
+        wait_until(are_sizes_of_files, what="the sizes of the directories")
         self.assertEqual(self.word("crst"), "Connection stats reset.\n")
         self.assertRegex(self.word("cons"), r"recved=0,sent=0,sid=0x[0-9a-f]+,lop=NA,est=\d+,"
                                             r"to=10000,lzxid=0xffffffffffffffff,lresp=0,llat=0")

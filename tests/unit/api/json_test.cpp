@@ -1,5 +1,6 @@
 #include "api/json.hpp"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <nlohmann/json.hpp>
@@ -90,6 +91,26 @@ TEST(MergePatch, FollowsTheTableOfTheRfc) {
   }
   std::string out;
   EXPECT_EQ(merge_patch("no json", "{}", out).code, Code::invalid);
+}
+
+TEST(MergePatch, RefusesANumberThatItWouldRound) {
+  std::string out;
+  for (const auto* kept : {"0", "-0.0", "1.50", "0.1", "18446744073709551615",
+                           "-9223372036854775808", "1e22", "10000000000000000000000", "1.25E-7"}) {
+    const auto value = fmt::format(R"({{"a":{}}})", kept);
+    EXPECT_FALSE(merge_patch(value, R"({"b":1})", out)) << kept;
+    EXPECT_EQ(Json::parse(out)["a"], Json::parse(kept)) << kept;
+  }
+  for (const auto* rounded : {"18446744073709551616", "-9223372036854775809",
+                              "0.1234567890123456789", "12345678901234567890123"}) {
+    const auto value = fmt::format(R"({{"a":{}}})", rounded);
+    for (const auto& [target, patch] :
+         {std::pair<std::string, std::string>{value, "{}"}, {"{}", value}}) {
+      const auto problem = merge_patch(target, patch, out);
+      EXPECT_EQ(problem.code, Code::invalid) << rounded;
+      EXPECT_NE(problem.detail.find(rounded), std::string::npos) << problem.detail;
+    }
+  }
 }
 
 TEST(Bodies, AnAclIsReadAndWrittenInOneForm) {
