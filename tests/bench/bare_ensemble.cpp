@@ -1,16 +1,20 @@
 // bare_ensemble: the least that members of a cluster must do, for a load generator that speaks
 // ZooKeeper's protocol. No log, tree, session or check; what it measures is the machine.
 //
-//   bare_ensemble MEMBERS PORT [FOLDER]     member i listens on 127.0.0.1:PORT+i, until SIGTERM
+//   bare_ensemble MEMBERS PORT [FOLDER [thread]]
 //
-// A setData goes to the first member and from it to all. With a FOLDER each writes 4 KiB over
-// blocks that exist and syncs them, and a majority must have before the write is answered: the
-// floor under one durable write. Each member then tells every connection that has read since: the
-// floor under the notification of watchers. One write at a time; every getData leaves a watch.
+// Member i listens on 127.0.0.1:PORT+i, until SIGTERM. A setData goes to the first member and from
+// it to all. With a FOLDER each writes 4 KiB over blocks that exist and syncs them, and a majority
+// must have before the write is answered: the floor under one durable write. The sync stops the
+// member meanwhile, unless `thread` gives it to a thread, as whoever must answer for himself while
+// the disk is slow has to: the floor under such a write. Members talk over TCP. Each member then
+// tells every connection that has read since: the floor under the notification of watchers. One
+// write at a time; every getData leaves a watch.
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -18,14 +22,17 @@
 
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <bit>
 #include <csignal>
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <map>
+#include <semaphore>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -94,13 +101,18 @@ struct Client {
 
 class Member {
  public:
-  Member(std::size_t id, std::vector<int> peers, std::uint16_t port, const std::string& folder)
+  Member(std::size_t id, std::vector<int> peers, std::uint16_t port, const std::string& folder,
+         bool has_thread)
       : id_(id), peers_(std::move(peers)), poll_(::epoll_create1(0)) {
     listen_on(port);
     for (const int peer : peers_) {
       if (peer >= 0) add(peer, EPOLLIN);
     }
     if (!folder.empty()) make_file(folder + "/member" + std::to_string(id));
+    if (!has_thread) return;
+    done_ = ::eventfd(0, EFD_NONBLOCK);
+    add(done_, EPOLLIN);
+    std::thread([this] { sync_for_ever(); }).detach();
   }
 
   [[noreturn]] void run() {
@@ -147,6 +159,29 @@ class Member {
     if (::fdatasync(file_) != 0) fail("fdatasync failed");
   }
 
+  // Of the thread.
+  [[noreturn]] void sync_for_ever() {
+    for (;;) {
+      wanted_.acquire();
+      sync();
+      if (::eventfd_write(done_, 1) != 0) fail("eventfd_write failed");
+    }
+  }
+
+  void begin_sync() {
+    if (done_ >= 0) return wanted_.release();
+    sync();
+    end_sync();
+  }
+
+  void end_sync() {
+    if (id_ == 0) {
+      on_synced(-1);
+    } else {
+      say(peers_[0], std::string(1, kSynced));
+    }
+  }
+
   void add(int descriptor, std::uint32_t events) const {
     epoll_event event{};
     event.events = events;
@@ -156,6 +191,11 @@ class Member {
 
   void on_ready(int descriptor) {
     if (descriptor == listener_) return accept_all();
+    if (descriptor == done_) {
+      eventfd_t count = 0;
+      if (::eventfd_read(done_, &count) == 0) end_sync();
+      return;
+    }
     const auto found = clients_.find(descriptor);
     if (found == clients_.end()) return on_peer(descriptor);
     std::array<char, 16384> bytes{};
@@ -212,7 +252,7 @@ class Member {
       put32(body, 1);
       body += '/';
     }
-    say(descriptor, reply_to(xid, static_cast<std::int64_t>(written_), body));
+    say(descriptor, reply_to(xid, static_cast<std::int64_t>(written_.load()), body));
   }
 
   void on_peer(int descriptor) {
@@ -223,18 +263,14 @@ class Member {
       if (word == kAsk) append();
       if (word == kSynced) on_synced(descriptor);
       if (word == kCommit) commit();
-      if (word == kAppend) {
-        sync();
-        say(descriptor, std::string(1, kSynced));
-      }
+      if (word == kAppend) begin_sync();
     }
   }
 
   void append() {
     ++appended_;
     tell_all(kAppend);
-    sync();
-    on_synced(-1);
+    begin_sync();
   }
 
   // A word of a member counts its writes, so that one that is late does not count for the next.
@@ -258,7 +294,7 @@ class Member {
     for (const int watcher : watchers_) say(watcher, kEvent);
     watchers_.clear();
     if (writer_ >= 0) {
-      say(writer_, reply_to(writer_xid_, static_cast<std::int64_t>(written_),
+      say(writer_, reply_to(writer_xid_, static_cast<std::int64_t>(written_.load()),
                             std::string(kStatBytes, '\0')));
     }
     writer_ = -1;
@@ -269,7 +305,9 @@ class Member {
   int poll_;
   int listener_ = -1;
   int file_ = -1;
-  std::size_t written_ = 0;
+  std::atomic<std::size_t> written_ = 0;
+  std::counting_semaphore<> wanted_{0};
+  int done_ = -1;  // Without a thread -1.
   // Of writes, at the first member.
   std::size_t appended_ = 0;
   std::size_t committed_ = 0;
@@ -281,12 +319,35 @@ class Member {
   std::int32_t writer_xid_ = 0;
 };
 
-[[noreturn]] void run_all(std::size_t count, std::uint16_t port, const std::string& folder) {
+// The two ends of a connection over the loopback.
+std::array<int, 2> connected_pair() {
+  sockaddr_in address{};
+  address.sin_family = AF_INET;
+  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  auto generic = std::bit_cast<sockaddr>(address);
+  socklen_t size = sizeof generic;
+  const int listener = ::socket(AF_INET, SOCK_STREAM, 0);
+  if (::bind(listener, &generic, size) != 0 || ::listen(listener, 1) != 0 ||
+      ::getsockname(listener, &generic, &size) != 0) {
+    fail("cannot listen for a peer");
+  }
+  const int near = ::socket(AF_INET, SOCK_STREAM, 0);
+  if (::connect(near, &generic, size) != 0) fail("cannot connect a peer");
+  const int far = ::accept(listener, nullptr, nullptr);
+  ::close(listener);
+  const int on = 1;
+  for (const int end : {near, far}) {
+    if (::setsockopt(end, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) != 0) fail("no such peer");
+  }
+  return {near, far};
+}
+
+[[noreturn]] void run_all(std::size_t count, std::uint16_t port, const std::string& folder,
+                          bool has_thread) {
   std::vector<std::vector<int>> peers(count, std::vector<int>(count, -1));
   for (std::size_t a = 0; a < count; ++a) {
     for (std::size_t b = a + 1; b < count; ++b) {
-      std::array<int, 2> pair{};
-      if (::socketpair(AF_UNIX, SOCK_STREAM, 0, pair.data()) != 0) fail("socketpair failed");
+      const auto pair = connected_pair();
       peers[a][b] = pair[0];
       peers[b][a] = pair[1];
     }
@@ -299,15 +360,15 @@ class Member {
     id = other;
     break;
   }
-  Member(id, peers[id], static_cast<std::uint16_t>(port + id), folder).run();
+  Member(id, peers[id], static_cast<std::uint16_t>(port + id), folder, has_thread).run();
 }
 
 }  // namespace
 }  // namespace coord::bench
 
 int main(int argc, char** argv) {
-  if (argc < 3) coord::bench::fail("usage: bare_ensemble MEMBERS PORT [FOLDER]");
+  if (argc < 3) coord::bench::fail("usage: bare_ensemble MEMBERS PORT [FOLDER [thread]]");
   const std::vector<std::string> given(argv + 1, argv + argc);
   coord::bench::run_all(std::stoul(given[0]), static_cast<std::uint16_t>(std::stoul(given[1])),
-                        given.size() > 2 ? given[2] : "");
+                        given.size() > 2 ? given[2] : "", given.size() > 3 && given[3] == "thread");
 }
