@@ -172,7 +172,7 @@ Outcome Tree::Impl::set(std::string_view path, const Blob& value, std::string_vi
                         const Guard& guard, const Identities& who) {
   if (auto no = refuse_service(path); no.code != Code::ok) return no;
   if (path == kConfigPath) {
-    return refused(Code::forbidden, path, "it shows the members, and is not written");
+    return refused(Code::forbidden, path, "it shows who the members are, and is not written");
   }
   if (auto no = refuse_value(path, value, content_type); no.code != Code::ok) return no;
   auto* const node = find(path);

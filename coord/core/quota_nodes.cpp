@@ -58,6 +58,16 @@ void StateMachine::follow_quota_node(std::string_view path, const Identities& id
   static_cast<void>(tree_.set_quota(*target, quota, identities));
 }
 
+std::vector<std::string> StateMachine::quota_nodes_within(std::string_view top) const {
+  std::vector<std::string> paths;
+  if (!znode::is_within(top, kQuotaPath)) return paths;
+  tree_.walk(top, SIZE_MAX, {}, true, [&](std::string_view path, const znode::View&) {
+    if (path.ends_with(kLimitsName)) paths.emplace_back(path);
+    return true;
+  });
+  return paths;
+}
+
 std::optional<std::string> quota_stats(const znode::Tree& tree, std::string_view path) {
   const auto target = target_of(path, kStatsName);
   if (!target) return std::nullopt;

@@ -133,6 +133,7 @@ class StateMachine {
 
   // One for each operation: the outcome of it inside an open transaction of the tree.
   Outcome perform(const Command& command, const Put& op);
+  Outcome put(const Command& command, const Put& op);
   Outcome perform(const Command& command, const Create& op);
   Outcome perform(const Command& command, const Set& op);
   Outcome perform(const Command& command, const Add& op);
@@ -148,6 +149,7 @@ class StateMachine {
   void refresh_closed();
   // quota_nodes.cpp: ZooKeeper's quotas are nodes below /zookeeper/quota.
   void follow_quota_node(std::string_view path, const Identities& identities);
+  [[nodiscard]] std::vector<std::string> quota_nodes_within(std::string_view top) const;
   [[nodiscard]] bool holds(const Command& command, const Compare& compare, Outcome& refusal) const;
   TxnOpResult perform_op(const Command& command, const TxnOp& op, std::string& detail);
   [[nodiscard]] std::string refusal_to_open(Code code) const;

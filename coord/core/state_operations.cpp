@@ -41,6 +41,12 @@ bool parse_number(std::string_view text, std::int64_t& number) {
 }  // namespace
 
 Outcome StateMachine::perform(const Command& command, const Put& op) {
+  auto outcome = put(command, op);
+  if (outcome.code == Code::ok) follow_quota_node(op.path, command.identities);
+  return outcome;
+}
+
+Outcome StateMachine::put(const Command& command, const Put& op) {
   const auto there = tree_.get(op.path);
   if (!there) {
     if (op.guard.mzxid || op.guard.version) {
@@ -133,10 +139,12 @@ Outcome StateMachine::perform(const Command& command, const Add& op) {
 
 Outcome StateMachine::perform(const Command& command, const Delete& op) {
   const auto guard = guard_of(op.guard);
+  const auto limits = quota_nodes_within(op.path);
   auto outcome = written(op.is_recursive ? tree_.erase_tree(op.path, guard, command.identities)
                                          : tree_.erase(op.path, guard, command.identities),
                          false);
-  if (outcome.code == Code::ok) follow_quota_node(op.path, command.identities);
+  if (outcome.code != Code::ok) return outcome;
+  for (const auto& path : limits) follow_quota_node(path, command.identities);
   return outcome;
 }
 

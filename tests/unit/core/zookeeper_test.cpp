@@ -209,6 +209,16 @@ TEST_F(ZooKeeper, AHardLimitInANodeOfQuotasIsAQuota) {
   erase.path = limits;
   EXPECT_EQ(world.ask(erase).code, Code::ok);
   EXPECT_EQ(world.ask(create_of("/a/2")).code, Code::ok);
+  // However it is written, and whatever it goes with.
+  Put put;
+  put.path = limits;
+  put.value = set.value;
+  EXPECT_EQ(world.ask(put).code, Code::ok);
+  EXPECT_EQ(world.ask(create_of("/a/3")).code, Code::quota);
+  erase.path = "/zookeeper/quota/a";
+  erase.is_recursive = true;
+  EXPECT_EQ(world.ask(erase).code, Code::ok);
+  EXPECT_EQ(world.ask(create_of("/a/3")).code, Code::ok);
   world.node().state().check_invariants();
 }
 
