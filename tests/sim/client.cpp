@@ -109,6 +109,8 @@ void Client::ask_again(Asked asked) {
   asked.request.connection = connection_;
   asked.request.id = RequestId(++last_request_);
   asked.asked_us = world_.now();
+  // Impatience ends with the faults, also where an earlier try was impatient.
+  if (!world_.is_stormy()) asked.request.timeout_ms = core::Request().timeout_ms;
   ++asked.attempts;
   asked.floor = world_.checker().said();
   if (core::is_write(asked.request.op)) {
