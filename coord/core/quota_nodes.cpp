@@ -58,13 +58,16 @@ void StateMachine::follow_quota_node(std::string_view path, const Identities& id
   static_cast<void>(tree_.set_quota(*target, quota, identities));
 }
 
-std::vector<std::string> StateMachine::quota_nodes_within(std::string_view top) const {
+std::vector<std::string> StateMachine::quota_nodes_of(const Delete& op) const {
   std::vector<std::string> paths;
-  if (!znode::is_within(top, kQuotaPath)) return paths;
-  tree_.walk(top, SIZE_MAX, {}, true, [&](std::string_view path, const znode::View&) {
-    if (path.ends_with(kLimitsName)) paths.emplace_back(path);
-    return true;
-  });
+  if (!znode::is_within(op.path, kQuotaPath)) return paths;
+  // More than a deletion takes are not looked at: it is refused.
+  std::size_t left = limits_.tree.delete_tree_nodes_max;
+  tree_.walk(op.path, op.is_recursive ? SIZE_MAX : 0, {}, true,
+             [&](std::string_view path, const znode::View&) {
+               if (path.ends_with(kLimitsName)) paths.emplace_back(path);
+               return left-- > 1;
+             });
   return paths;
 }
 

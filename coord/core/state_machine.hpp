@@ -149,7 +149,8 @@ class StateMachine {
   void refresh_closed();
   // quota_nodes.cpp: ZooKeeper's quotas are nodes below /zookeeper/quota.
   void follow_quota_node(std::string_view path, const Identities& identities);
-  [[nodiscard]] std::vector<std::string> quota_nodes_within(std::string_view top) const;
+  // Those that a deletion takes away.
+  [[nodiscard]] std::vector<std::string> quota_nodes_of(const Delete& op) const;
   [[nodiscard]] bool holds(const Command& command, const Compare& compare, Outcome& refusal) const;
   TxnOpResult perform_op(const Command& command, const TxnOp& op, std::string& detail);
   [[nodiscard]] std::string refusal_to_open(Code code) const;

@@ -139,7 +139,7 @@ Outcome StateMachine::perform(const Command& command, const Add& op) {
 
 Outcome StateMachine::perform(const Command& command, const Delete& op) {
   const auto guard = guard_of(op.guard);
-  const auto limits = quota_nodes_within(op.path);
+  const auto limits = quota_nodes_of(op);
   auto outcome = written(op.is_recursive ? tree_.erase_tree(op.path, guard, command.identities)
                                          : tree_.erase(op.path, guard, command.identities),
                          false);
