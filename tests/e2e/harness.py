@@ -217,11 +217,14 @@ class Member:
 
 
 def in_background(work):
-    """Runs `work` in a thread; call the result for what it returned."""
+    """Runs `work` in a thread; call the result for what it returned or raised."""
     box = {}
 
     def run():
-        box["value"] = work()
+        try:
+            box["value"] = work()
+        except Exception as error:  # Whoever asks for the value gets it.
+            box["error"] = error
 
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
@@ -230,6 +233,8 @@ def in_background(work):
         thread.join(seconds * SLOW)
         if thread.is_alive():
             raise AssertionError("it has not come back")
+        if "error" in box:
+            raise box["error"]
         return box["value"]
 
     return join
@@ -356,6 +361,12 @@ class MemberTest(unittest.TestCase):
         stream = Stream(self.member, "/v1/watch?" + query, **options)
         self.addCleanup(stream.close)
         return stream
+
+    def wait_for_watches(self, count):
+        """Until the member has `count` watches. A poll without `since` misses a change that comes
+        before it, so whoever counts on one waits for it first; and begins with 0, since what an
+        earlier test closed may not be noticed yet."""
+        wait_until(lambda: self.member.status()["watches"] == count, what=f"{count} watches")
 
     def expect(self, answer, status, code=None):
         self.assertEqual(answer.status, status, str(answer))

@@ -278,8 +278,9 @@ class Push(ConfigTest):
     def test_a_long_poll_wakes_on_a_real_change_only(self):
         self.publish(b"v1")
         got = []
-        self.later(lambda: got.append(self.member.get(self.path + "?wait=20s")))
-        wait_until(lambda: self.member.status()["watches"] > 0, what="the poll waits")
+        self.wait_for_watches(0)
+        self.later(lambda: got.append(self.member.get(self.path + "?wait=10s")))
+        self.wait_for_watches(1)
         self.member.put(self.path + "/gray?label.zone=eu", b"g")
         self.member.put(self.path + "/schema", b"{}")
         self.assertEqual(got, [])
@@ -291,7 +292,9 @@ class Push(ConfigTest):
         start = self.member.get("/v1/config/none")
         self.assertEqual(self.member.get(self.path + "?wait=50ms").status, 304)
         got = []
-        self.later(lambda: got.append(self.member.get(self.path + "?wait=20s")))
+        self.wait_for_watches(0)
+        self.later(lambda: got.append(self.member.get(self.path + "?wait=10s")))
+        self.wait_for_watches(1)
         self.publish(b"v1")
         wait_until(lambda: got, what="the poll's answer")
         self.assertEqual(got[0].text, "v1")
@@ -302,8 +305,9 @@ class Push(ConfigTest):
         self.assertEqual(self.member.get(self.path + "?wait=50ms", if_none_match='"1"').status, 304)
         self.assertEqual(self.member.get(self.path + "?wait=9s", if_none_match='"7"').text, "v1")
         gone = []
-        self.later(lambda: gone.append(self.member.get(self.path + "?wait=20s")))
-        wait_until(lambda: self.member.status()["watches"] > 0, what="the poll waits")
+        self.wait_for_watches(0)
+        self.later(lambda: gone.append(self.member.get(self.path + "?wait=10s")))
+        self.wait_for_watches(1)
         self.member.delete(self.path)
         wait_until(lambda: gone, what="the poll's answer")
         self.expect(gone[0], 404, "not-found")

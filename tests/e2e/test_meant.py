@@ -98,11 +98,14 @@ class Waits(MemberTest):
         self.assertTrue(refused.json["retryable"])
         lock = self.member.get(f"/v1/locks/none?wait=100ms&{ahead}&timeout=20s")
         self.expect(lock, 503, "behind")
-        waits = in_background(lambda: self.member.get(
-            f"{self.tree}?wait=20s&consistency=local&min_revision={self.reached(2)}"))
-        for value in ("y", "z", "end"):
+        self.wait_for_watches(0)
+        waits = in_background(lambda at=self.reached(2): self.member.get(
+            f"{self.tree}?wait=10s&consistency=local&min_revision={at}"))
+        for value in ("y", "z"):
             self.expect(self.member.put(self.tree, value), 200)
-        self.assertIn(waits().text, ("y", "z", "end"))
+        self.wait_for_watches(1)
+        self.expect(self.member.put(self.tree, "end"), 200)
+        self.assertEqual(waits().text, "end")
 
     def reached(self, more):
         return self.member.get("/v1/tree/").revision + more
@@ -117,10 +120,11 @@ class Waits(MemberTest):
     def test_a_listing_with_a_prefix_wakes_for_its_names_only(self):
         self.member.put(self.tree, "")
         children = f"/v1/children{self.base}?prefix=web-"
+        self.wait_for_watches(0)
         stream = Stream(self.member, children)
         self.addCleanup(stream.close)
-        polls = in_background(lambda: self.member.get(children + "&wait=20s"))
-        wait_until(lambda: self.member.status()["watches"] >= 2, what="both watch")
+        polls = in_background(lambda: self.member.get(children + "&wait=10s"))
+        self.wait_for_watches(2)
         self.member.put(self.tree + "/db-1", "")
         self.member.put(self.tree + "/web-1", "")
         self.assertEqual(polls().json["children"], ["web-1"])
@@ -130,11 +134,12 @@ class Waits(MemberTest):
 
     def test_the_end_of_a_session_is_told_with_its_reason(self):
         session = self.member.open_session()["session"]
+        self.wait_for_watches(0)
         stream = self.watch(f"path={self.base}", headers={"Coord-Session": session})
-        polls = [in_background(lambda at=at: self.member.get(at + "?wait=20s",
+        polls = [in_background(lambda at=at: self.member.get(at + "?wait=10s",
                                                              coord_session=session))
                  for at in (self.tree, "/v1/locks/none")]
-        wait_until(lambda: self.member.status()["watches"] >= 3, what="all watch")
+        self.wait_for_watches(3)
         self.expect(self.member.delete("/v1/sessions/mine", coord_session=session), 204)
         for poll in polls:
             self.assertEqual(self.expect(poll(), 410, "session-expired").json["reason"], "closed")
@@ -153,9 +158,10 @@ class Waits(MemberTest):
 
     def test_the_views_of_configurations_can_be_waited_for(self):
         name = "/v1/config/" + self.id().rpartition(".")[2][:100]
-        polls = in_background(lambda: self.member.get("/v1/config?wait=20s"))
-        third = in_background(lambda: self.member.get(name + "/releases/3?wait=20s"))
-        wait_until(lambda: self.member.status()["watches"] >= 2, what="both watch")
+        self.wait_for_watches(0)
+        polls = in_background(lambda: self.member.get("/v1/config?wait=10s"))
+        third = in_background(lambda: self.member.get(name + "/releases/3?wait=10s"))
+        self.wait_for_watches(2)
         stream = Stream(self.member, name + "/releases")
         self.addCleanup(stream.close)
         for value in ("one", "two", "three"):

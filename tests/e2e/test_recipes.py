@@ -62,11 +62,12 @@ class Counters(MemberTest):
     def test_a_long_poll_and_a_stream_see_the_next_value(self):
         at = "/v1/counters/watched"
         self.member.post(at)
+        self.wait_for_watches(0)
         stream = Stream(self.member, at)
         self.addCleanup(stream.close)
         stream.wait_for(1)
-        polled = in_background(lambda: self.member.get(at + "?wait=20s"))
-        wait_until(lambda: self.member.get("/v1/status").json["watches"] >= 2, what="both watch")
+        polled = in_background(lambda: self.member.get(at + "?wait=10s"))
+        self.wait_for_watches(2)
         self.member.post(at)
         self.assertEqual(polled().json["value"], "2")
         self.assertEqual([e.data["value"] for e in stream.wait_for(2)], ["1", "2"])
@@ -298,8 +299,9 @@ class Decisions(MemberTest):
     def test_the_first_proposal_is_chosen(self):
         at = "/v1/decisions/colour"
         self.expect(self.member.get(at), 404, "not-found")
-        waiting = in_background(lambda: self.member.get(at + "?wait=30s"))
-        wait_until(lambda: self.member.get("/v1/status").json["watches"] >= 1, what="it watches")
+        self.wait_for_watches(0)
+        waiting = in_background(lambda: self.member.get(at + "?wait=10s"))
+        self.wait_for_watches(1)
         one = self.member.post(at, "blue", content_type="text/plain")
         self.assertEqual((one.status, one.json["value"], one.json["chosen_by_me"]), (201, "blue", True))
         two = self.member.post(at, "red")

@@ -269,10 +269,10 @@ class Watching(ServiceTest):
         def poll():
             answers.append(self.member.request("GET", self.url + "?healthy=true&wait=20s",
                                                headers={"If-None-Match": etag}, timeout=30))
+        self.wait_for_watches(0)
         thread = threading.Thread(target=poll)
         thread.start()
-        watching = lambda: self.member.status()["watches"] > 0
-        wait_until(watching, 10, "the long poll")
+        self.wait_for_watches(1)
         # Registered but not healthy: not a change of what is asked for.
         body = {"port": 1, "ttl_ms": 60000}
         session = self.member.open_session(60000)["session"]

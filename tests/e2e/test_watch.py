@@ -1,10 +1,9 @@
 """Watches: ordered, unique, complete, and resumable over kill -9."""
 
 import json
-import threading
 import time
 
-from harness import MemberTest, Stream, wait_until
+from harness import MemberTest, Stream, in_background, wait_until
 
 
 class Watches(MemberTest):
@@ -150,14 +149,18 @@ class Watches(MemberTest):
 
 
 class LongPolls(MemberTest):
-    def later(self, action, seconds=0.3):
-        timer = threading.Timer(seconds, action)
-        timer.start()
-        self.addCleanup(timer.join)
+    def once_waited_for(self, action):
+        """Does `action` when the poll that follows waits."""
+        self.wait_for_watches(0)
+
+        def act():
+            self.wait_for_watches(1)
+            action()
+        self.addCleanup(in_background(act))
 
     def test_a_poll_returns_on_a_real_change(self):
         start = self.member.put(self.tree, "0").revision
-        self.later(lambda: self.member.put(self.tree, "1"))
+        self.once_waited_for(lambda: self.member.put(self.tree, "1"))
         answer = self.member.get(f"{self.tree}?wait=10s&since={start}")
         self.expect(answer, 200)
         self.assertEqual(answer.body, b"1")
@@ -178,22 +181,22 @@ class LongPolls(MemberTest):
         self.assertLess(time.monotonic() - started, 5)
 
     def test_a_missing_node_is_waited_for_and_a_deletion_answers_404(self):
-        self.later(lambda: self.member.put(self.tree, "x"))
+        self.once_waited_for(lambda: self.member.put(self.tree, "x"))
         answer = self.member.get(f"{self.tree}?wait=10s")
         self.assertEqual((answer.status, answer.body), (200, b"x"))
-        self.later(lambda: self.member.delete(self.tree))
+        self.once_waited_for(lambda: self.member.delete(self.tree))
         gone = self.member.get(f"{self.tree}?wait=10s&since={answer.revision}")
         self.expect(gone, 404, "no-node")
 
     def test_other_nodes_do_not_wake_it(self):
         start = self.member.put(self.tree, "0").revision
-        self.later(lambda: self.member.put(self.tree + "-other", "1"))
-        answer = self.member.get(f"{self.tree}?wait=1s&since={start}")
+        self.once_waited_for(lambda: self.member.put(self.tree + "-other", "1"))
+        answer = self.member.get(f"{self.tree}?wait=3s&since={start}")
         self.assertEqual(answer.status, 304)
 
     def test_children_are_polled_too(self):
         start = self.member.put(self.tree, "0").revision
-        self.later(lambda: self.member.put(self.tree + "/a", "1"))
+        self.once_waited_for(lambda: self.member.put(self.tree + "/a", "1"))
         answer = self.member.get(f"/v1/children{self.base}?wait=10s&since={start}")
         self.expect(answer, 200)
         self.assertEqual(answer.json["children"], ["a"])
