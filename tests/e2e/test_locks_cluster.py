@@ -127,7 +127,7 @@ class HandOver(LockCluster):
                 order.append((i, self.take(member, "jobs", wait="120s", timeout=150)))
             threads.append(threading.Thread(target=wait, daemon=True))
             threads[-1].start()
-            wait_until(lambda: one.get("/v1/locks/jobs").json["queue_length"] == i + 1, 10, "queue")
+            wait_until(lambda: one.get("/v1/locks/jobs").json.get("queue_length") == i + 1, 10, "queue")
         leader.kill()
         wait_until(lambda: one.get("/v1/locks/jobs").status == 200, 20, "a leader")
         session, token = first["Coord-Session"], first.json["token"]

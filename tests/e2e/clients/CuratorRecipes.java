@@ -200,7 +200,7 @@ public class CuratorRecipes {
                     new InterProcessSemaphoreMutex(other, root + "/sm")), 10);
     mutex.acquire();
     mutex.makeRevocable(held -> { });
-    same(1, theirs.getParticipantNodes().size());
+    until("the other member shows it", () -> theirs.getParticipantNodes().size() == 1);
     mutex.release();
   }
 
@@ -246,7 +246,7 @@ public class CuratorRecipes {
     mine.returnLease(first);
     Lease third = theirs.acquire(30, TimeUnit.SECONDS);
     check(third != null, "the returned one");
-    same(2, mine.getParticipantNodes().size());
+    until("the other's is shown", () -> mine.getParticipantNodes().size() == 2);
     theirs.returnAll(List.of(second, third));
   }
 
