@@ -8,13 +8,10 @@
 
 namespace coord::api {
 
-std::string digest_identity(std::string_view user, std::string_view password) {
-  std::string plain(user);
-  plain += ':';
-  plain += password;
+std::string digest_identity(std::string_view credential) {
   std::array<unsigned char, SHA_DIGEST_LENGTH> hash{};
-  SHA1(reinterpret_cast<const unsigned char*>(plain.data()), plain.size(), hash.data());
-  std::string out(user);
+  SHA1(reinterpret_cast<const unsigned char*>(credential.data()), credential.size(), hash.data());
+  std::string out(credential.substr(0, credential.find(':')));
   out += ':';
   append_base64(out, {reinterpret_cast<const char*>(hash.data()), hash.size()});
   return out;
@@ -35,8 +32,7 @@ bool identities_of(const Caller& caller, std::string_view authorization,
     if (!plain) return false;
     const auto colon = plain->find(':');
     if (colon == std::string::npos || colon == 0) return false;
-    const std::string_view text = *plain;
-    auto digest = digest_identity(text.substr(0, colon), text.substr(colon + 1));
+    auto digest = digest_identity(*plain);
     if (!super_digest.empty() && digest == super_digest) is_super = true;
     out.push_back({"digest", std::move(digest)});
   }

@@ -8,8 +8,9 @@
 
 namespace coord::api {
 
-// ZooKeeper's digest identity: "user:base64(sha1(user:password))".
-[[nodiscard]] std::string digest_identity(std::string_view user, std::string_view password);
+// ZooKeeper's digest identity of "user:password": "user:base64(sha1(user:password))". What has no
+// colon is a user whose digest is over the name alone, as there.
+[[nodiscard]] std::string digest_identity(std::string_view credential);
 
 // Where a connection comes from.
 struct Caller {

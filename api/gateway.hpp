@@ -59,6 +59,8 @@ class Gateway {
   [[nodiscard]] virtual Zxid applied() const = 0;
   // How old what this member has applied may be.
   [[nodiscard]] virtual std::int64_t staleness_ms() const = 0;
+  // For how long it has known no leader.
+  [[nodiscard]] virtual std::int64_t leaderless_ms() const = 0;
   // Has this member a leader and caught up: what /readyz says; `why` is for people when not.
   [[nodiscard]] virtual bool is_ready(std::string& why) const = 0;
   // Prometheus' text format.

@@ -462,8 +462,10 @@ void Client::scan() {
   const auto now = edge_.sockets().now_ms();
   const auto& options = edge_.options();
   switch (phase_) {
-    case Phase::greeting:
     case Phase::connecting:
+      if (edge_.is_leaderless()) return end_as_leaderless();
+      [[fallthrough]];
+    case Phase::greeting:
     case Phase::word:
       if (now - since_ms_ >= options.connect_timeout_ms) return close();
       break;
@@ -474,6 +476,8 @@ void Client::scan() {
       if (is_read_only_) {
         std::string why;
         if (edge_.gateway().is_ready(why) || now - since_ms_ >= timeout_ms_) return close();
+      } else if (edge_.is_leaderless()) {
+        return end_as_leaderless();
       }
       break;
   }

@@ -107,6 +107,7 @@ class Client final : public Sink, public Socket {
   void connect(std::string_view frame);
   void take_certificate();
   void on_connect_reply(const core::Reply& reply);
+  void end_as_leaderless();
   void begin_read_only();
   void take_word(std::string_view word);
   void ask_for_word(core::Operation op);

@@ -20,6 +20,7 @@ void Client::connect(std::string_view frame) {
   phase_ = Phase::connecting;
   since_ms_ = edge_.sockets().now_ms();
   connection_ = edge_.gateway().connect(*this);
+  if (edge_.is_leaderless()) return end_as_leaderless();
   core::Request request;
   request.connection = connection_;
   request.id = RequestId(++last_request_);
@@ -64,6 +65,13 @@ void Client::on_connect_reply(const core::Reply& reply) {
   is_ending_ = is_done_ = true;
 }
 
+// There has been no leader for too long. Another member may have one: who stays here would lose the
+// time in which the session can be taken there.
+void Client::end_as_leaderless() {
+  if (phase_ == Phase::connecting && asked_.is_read_only) return begin_read_only();
+  close();
+}
+
 // As ZooKeeper's read-only servers: a session that the client has stays its own, and is not looked
 // at; who has none gets an id that no session ever has, and a session of its own from a leader.
 void Client::begin_read_only() {
@@ -106,10 +114,7 @@ ErrorCode Client::authenticate(const Call& call) {
                                                                         : ErrorCode::auth_failed;
   }
   if (scheme != "digest") return ErrorCode::auth_failed;
-  const auto colon = credential.find(':');
-  if (colon == std::string_view::npos) return ErrorCode::auth_failed;
-  Identity identity{"digest",
-                    digest_identity(credential.substr(0, colon), credential.substr(colon + 1))};
+  Identity identity{"digest", digest_identity(credential)};
   const auto add = [this](Identity one) {
     const bool is_new = std::find(identities_.begin(), identities_.end(), one) == identities_.end();
     if (is_new) identities_.push_back(std::move(one));

@@ -34,7 +34,8 @@ struct ZkOptions {
   std::size_t auths_max = 14;                 // Identities that one connection adds.
   std::size_t dump_sessions_max = 10'000;     // Sessions that the word dump lists.
   std::int64_t connect_timeout_ms = 10'000;   // From the accept to the whole first request.
-  // Without a leader for so long, a client that would read only gets what is here.
+  // Without a leader for so long, clients are sent away, but one that would read only gets what is
+  // here.
   std::int64_t read_only_after_ms = 2'000;
   std::int64_t request_timeout_ms = 30'000;  // Then the connection is closed.
   std::int64_t write_timeout_ms = 30'000;    // Without one byte of progress.

@@ -54,6 +54,10 @@ class ZkEdge final : public Sink {
   [[nodiscard]] const ZkOptions& options() const noexcept { return options_; }
   [[nodiscard]] WatchTable& watches() noexcept { return watches_; }
   [[nodiscard]] Counters& counters() noexcept { return counters_; }
+  // There has been no leader for so long that clients had better look for one elsewhere.
+  [[nodiscard]] bool is_leaderless() const {
+    return gateway_.leaderless_ms() >= options_.read_only_after_ms;
+  }
   // What changed up to here, those who watch were told.
   [[nodiscard]] Zxid told() const noexcept { return told_zxid_; }
   void set_port(std::uint16_t port) noexcept { port_ = port; }

@@ -17,7 +17,7 @@ inline constexpr std::size_t kMiB = 1024 * kKiB;
 struct TreeLimits {
   std::size_t value_bytes_max = kMiB;           // One node's value.
   std::size_t path_bytes_max = 4 * kKiB;        // A whole path.
-  std::size_t name_bytes_max = 1 * kKiB;        // One segment.
+  std::size_t name_bytes_max = 2 * kKiB - 1;    // One segment.
   std::size_t depth_max = 128;                  // Segments of a path.
   std::size_t acl_entries_max = 64;             // Entries of one ACL.
   std::size_t content_type_bytes_max = 255;     // A value's content type.

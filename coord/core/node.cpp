@@ -259,9 +259,12 @@ void Node::on(Tick& event) {
   COORD_CHECK(event.mono_ms >= now_.mono_ms, "monotonic time does not go back");
   const auto gap = event.mono_ms - now_.mono_ms;
   const bool is_stall = now_.mono_ms > 0 && gap > kStallMs && !std::exchange(is_renewing_, false);
-  if (started_ms_ == 0) started_ms_ = ready_ms_ = event.mono_ms;
+  if (started_ms_ == 0) started_ms_ = ready_ms_ = led_ms_ = event.mono_ms;
   now_ = event;
-  if (is_stall) forgive_stall(gap);
+  if (is_stall) {
+    forgive_stall(gap);
+    led_ms_ += gap;
+  }
   raft_.tick(event.mono_ms);
   if (raft_.has_lease(event.mono_ms)) {
     fresh_ms_ = event.mono_ms;
@@ -269,6 +272,7 @@ void Node::on(Tick& event) {
     fresh_ms_ = std::max(fresh_ms_, contact_ms_);
   }
   if (std::string why; is_ready(why)) ready_ms_ = event.mono_ms;
+  if (raft_.leader()) led_ms_ = event.mono_ms;
   history_.trim();
   tick_streams();
   tick_install();
@@ -555,6 +559,10 @@ Status Node::status() const {
   status.is_ready = is_ready(why);
   if (!status.is_ready) status.unready_ms = now_.mono_ms - ready_ms_;
   return status;
+}
+
+std::int64_t Node::leaderless_ms() const noexcept {
+  return raft_.leader() ? 0 : now_.mono_ms - led_ms_;
 }
 
 bool Node::is_ready(std::string& why) const {

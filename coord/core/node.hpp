@@ -99,6 +99,8 @@ class Node {
   [[nodiscard]] std::size_t pending_count() const noexcept;
   // How old what this member has applied may be: since it last knew that it was up to date.
   [[nodiscard]] std::int64_t staleness_ms() const noexcept;
+  // For how long it has known no leader; a time in which the process stood still does not count.
+  [[nodiscard]] std::int64_t leaderless_ms() const noexcept;
   [[nodiscard]] Status status() const;
   [[nodiscard]] ClusterView cluster_view() const;
   // Serves this member as it should? `why` is for people when not.
@@ -434,6 +436,7 @@ class Node {
   bool is_renewing_ = false;   // The next gap between two ticks is of its own making.
   std::int64_t fresh_ms_ = 0;  // When this member last knew that it was up to date.
   std::int64_t ready_ms_ = 0;  // When it was ready last; before that, when it began.
+  std::int64_t led_ms_ = 0;    // When it knew a leader last; before that, when it began.
   std::int64_t next_sweep_ms_ = 0;
 };
 

@@ -32,6 +32,9 @@ class ServerGateway final : public api::Gateway {
   }
   [[nodiscard]] Zxid applied() const override { return runner_.node().state().applied(); }
   [[nodiscard]] std::int64_t staleness_ms() const override { return runner_.node().staleness_ms(); }
+  [[nodiscard]] std::int64_t leaderless_ms() const override {
+    return runner_.node().leaderless_ms();
+  }
   [[nodiscard]] bool is_ready(std::string& why) const override {
     if (runner_.node().is_ready(why)) return true;
     if (runner_.links() != nullptr) {

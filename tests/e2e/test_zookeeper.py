@@ -155,6 +155,7 @@ class Order(ZooKeeperTest):
         error, at = wire.ping()
         self.assertEqual((error, at.done()), (0, True))
         self.assertEqual(wire.auth("digest", b"a:b"), 0)
+        self.assertEqual(wire.auth("digest", b"name-alone"), 0)
         self.assertEqual(wire.call(SET_WATCHES, i64(0) + texts([]) * 3, xid=-8)[0], 0)
         self.assertEqual(wire.auth("nonsense", b"a:b"), -115)
         self.assertTrue(wire.is_closed())

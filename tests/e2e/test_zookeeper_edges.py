@@ -93,6 +93,18 @@ class Nodes(ZooKeeperTest):
                 self.assertEqual(multi_results(at), [(-1, want)], path)
             self.assertEqual(wire.set(path, b"")[0], -8, path)
 
+    def test_names_may_be_long(self):
+        wire, top = self.wire(), self.path()
+        self.assertEqual(wire.create(top)[0], 0)
+        names = [f"{i:04}" + "n" * 2043 for i in range(1200)]  # More than a client's jute.maxbuffer.
+        sent = [wire.send(CREATE, buffer(f"{top}/{name}") + buffer(b"v") + acl(OPEN) + i32(0))
+                for name in names]
+        self.assertEqual({wire.reply(xid)[0] for xid in sent}, {0})
+        error, at = wire.children(top)
+        self.assertEqual((error, at.texts()), (0, names))
+        self.assertEqual(wire.create(f"{top}/{names[0]}n")[0], -8)
+        self.assertEqual(self.member.get(f"/v1/tree{top}/{names[0]}").body, b"v")
+
     def test_nul_is_refused_by_exists_and_not_found_by_other_reads(self):
         wire = self.wire()
         self.assertEqual(wire.exists("/a\0b")[0], -8)

@@ -41,7 +41,7 @@ class Words(ZooKeeperTest):
         self.assertEqual(self.word("isro"), "rw")
         self.assertRegex(self.word("envi"), r"(?m)^zookeeper\.version=3\.\d+\.\d+-")
         srvr = self.word("srvr")
-        self.assertRegex(srvr, r"^Zookeeper version: 3\.\d+\.\d+-.*, built on ")
+        self.assertRegex(srvr, r"(?m)^Zookeeper version: 3\.\d+\.\d+-.*, built on \d\d/\d\d/\d{4} \d\d:\d\d [A-Z]+$")
         for line in (r"Latency min/avg/max: \d+/\d+\.\d+/\d+", r"Received: \d+", r"Sent: \d+",
                      r"Connections: \d+", r"Outstanding: \d+", r"Zxid: 0x[0-9a-f]+",
                      r"Mode: standalone", r"Node count: \d+"):

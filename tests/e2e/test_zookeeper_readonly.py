@@ -115,6 +115,18 @@ class ReadOnly(unittest.TestCase):
         with self.assertRaises(Closed):
             self.wire(read_only=False)
 
+    def test_clients_are_sent_away_in_time_to_find_a_leader_elsewhere(self):
+        open_since = self.wire(timeout=30000)
+        self.lose_quorum()
+        self.assertTrue(open_since.is_closed())
+        self.await_read_only()
+        held = {"session": open_since.session, "password": open_since.password}
+        for fields in ({}, held):  # At once, as ZooKeeper that does not serve.
+            with Wire(self.port, seconds=6) as wire, self.assertRaises(Closed):
+                wire.connect(**fields)
+        self.find_quorum()
+        self.assertEqual(self.wire(**held).session, open_since.session)
+
     def test_when_there_is_a_leader_it_must_connect_again(self):
         self.lose_quorum()
         wire = self.wire(read_only=True)

@@ -79,6 +79,7 @@ class FakeGateway final : public Gateway {
   }
   Zxid applied() const override { return revision; }
   std::int64_t staleness_ms() const override { return 0; }
+  std::int64_t leaderless_ms() const override { return leaderless_for_ms; }
   bool is_ready(std::string& why) const override {
     why = is_serving ? "" : "no leader";
     return is_serving;
@@ -154,6 +155,7 @@ class FakeGateway final : public Gateway {
   Zxid revision{10};
   Zxid oldest;
   bool is_serving = true;
+  std::int64_t leaderless_for_ms = 0;
   bool is_held = false;  // Requests stay without an answer.
   int resumed = 0;
   int touched = 0;

@@ -73,7 +73,8 @@ TEST(Negotiate, WhatABrowserWouldRunIsServedAsText) {
 
 TEST(Credentials, ADigestIsZooKeepersAndTheOperatorIsNamed) {
   // The example of ZooKeeper's own documentation of DigestAuthenticationProvider.
-  EXPECT_EQ(digest_identity("super", "admin"), "super:xQJmxLMiHGwaqBvst5y6rkB6HQs=");
+  EXPECT_EQ(digest_identity("super:admin"), "super:xQJmxLMiHGwaqBvst5y6rkB6HQs=");
+  EXPECT_EQ(digest_identity("blah"), "blah:W/H9kn37hnlJai5s8Ay+UMHIcUU=");
   struct Case {
     std::string_view name;
     bool is_loopback;

@@ -132,12 +132,15 @@ TEST(NodeCluster, AMemberThatIsDownIsSeenByAll) {
 TEST(NodeCluster, WithoutALeaderItSaysSo) {
   Cluster world(founders(3));
   const auto alone = world.leader();
+  EXPECT_EQ(world.node(alone).leaderless_ms(), 0);
   for (const auto id : world.ids()) {
     if (id != alone) world.stop(id);
   }
   world.advance(5'000);
   const auto view = view_at(world, alone);
   EXPECT_FALSE(view.leader);
+  EXPECT_GT(world.node(alone).leaderless_ms(), 2'000);
+  EXPECT_LE(world.node(alone).leaderless_ms(), 5'000);
   EXPECT_EQ(view.warnings, std::vector<std::string>{"there is no leader: nothing can be written"});
   EXPECT_EQ(world.operate(alone, RemoveMember{MemberId(2), false}).code, Code::no_leader);
 }
