@@ -414,6 +414,9 @@ void Client::update_interest() {
 void Client::lose_session() {
   // One that ends its session itself still gets the answer.
   if (tail_ != nullptr && tail_->op == OpCode::close_session) return;
+  // What went with it, its watches are told of first, as ZooKeeper's are.
+  is_ending_ = true;
+  if (fd_ >= 0 && unsent() > 0) write_some();
   close();
 }
 

@@ -116,6 +116,8 @@ class Handshake(ZooKeeperTest):
         wire = self.wire(timeout=4000)
         path = self.path()
         wire.create(path, b"", flags=1)
+        wire.exists(path, watch=True)
+        self.assertEqual(wire.event(), (DELETED, path))  # As ZooKeeper: the last that it is told.
         self.assertTrue(wire.is_closed())
         self.assertEqual(self.wire().exists(path)[0], -101)
         self.assertEqual(self.wire(session=wire.session, password=wire.password).timeout, 0)
