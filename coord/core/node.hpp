@@ -235,7 +235,7 @@ class Node {
   void renew(Request&& request);
   [[nodiscard]] recipes::Renewal renewal_of(const Request& request) const;
   [[nodiscard]] Reply renewed(const Request& request) const;
-  void touch_renewed(const RecipeStep& step, SessionId session);
+  [[nodiscard]] SessionId renewed_by(const RecipeStep* step, SessionId session) const;
 
   // node_digest.cpp: do all members have the same state?
   void sample_digest();

@@ -299,13 +299,12 @@ void Node::take_forward(MemberId from, Forward&& message) {
     return refuse_forward(from, message, false, Code::bad_request,
                           "the leader does not understand the write");
   }
-  if (const auto* step = std::get_if<RecipeStep>(&command.op)) {
-    touch_renewed(*step, command.session);
-  }
+  const auto renewed = renewed_by(std::get_if<RecipeStep>(&command.op), command.session);
   command.service_ms = service_now();
   command.wall_ms = now_.wall_ms;
   const auto proposed = propose_payload(encode(command));
   if (const auto* accepted = std::get_if<election::Proposed>(&proposed)) {
+    if (renewed) touch(renewed);
     raft_.hurry(from, accepted->index);
     return;
   }

@@ -60,12 +60,14 @@ void Node::renew(Request&& request) {
   deliver(renewed(request));
 }
 
-// From the moment at which it is proposed: a follower may apply the step and answer it while this
-// leader's own disk holds it back, and no session ends that was just told to live.
-void Node::touch_renewed(const RecipeStep& step, SessionId session) {
+// Whom a step that is proposed renews, from that moment on: a follower may apply the step and
+// answer it while this leader's own disk holds it back, and no session ends that was just told to
+// live.
+SessionId Node::renewed_by(const RecipeStep* step, SessionId session) const {
+  if (step == nullptr) return {};
   const recipes::Look look{state_.tree(), state_.sessions(), state_.applied(), state_.service_ms(),
                            recipes::service_identities()};
-  if (const auto id = recipes::renewed_by(step.kind, step.bytes, look, session)) touch(id);
+  return recipes::renewed_by(step->kind, step->bytes, look, session);
 }
 
 }  // namespace coord::core

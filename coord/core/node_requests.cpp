@@ -211,9 +211,6 @@ void Node::write(Request&& request) {
   }
   if (!was_leader_) return forward(std::move(request), deadline);
   if (request.session) touch(request.session->id);
-  if (const auto* step = std::get_if<RecipeStep>(&request.op)) {
-    touch_renewed(*step, request.session ? request.session->id : SessionId());
-  }
   if (pending_.size() + delayed_writes_.size() >= options_.requests.pending_max) {
     refuse(request, Code::overloaded, "too many writes wait already");
     return;
@@ -222,6 +219,8 @@ void Node::write(Request&& request) {
     delayed_writes_.emplace_back(std::pair(std::move(request), deadline));
     return;
   }
+  const auto renewed = renewed_by(std::get_if<RecipeStep>(&request.op),
+                                  request.session ? request.session->id : SessionId());
   std::string payload;
   if (!encode_write(std::move(request), Origin(), payload, reply)) {
     deliver(std::move(reply));
@@ -229,6 +228,7 @@ void Node::write(Request&& request) {
   }
   const auto proposed = propose_payload(std::move(payload));
   if (const auto* at = std::get_if<election::Proposed>(&proposed)) {
+    if (renewed) touch(renewed);
     pending_.add(at->index, {request.connection, request.id, deadline});
     return;
   }
