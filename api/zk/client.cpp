@@ -264,7 +264,7 @@ void Client::on_reply(Call& call, const core::Reply& reply) {
     const auto now = edge_.sockets().now_ms();
     if (now - call.since_ms >= timeout_ms_) return close();
     call.state = Call::State::queued;
-    set_wake(now + edge_.options().ping_again_ms);
+    set_wake(now + edge_.options().ask_again_ms);
     return;
   }
   if (call.turn == Call::Turn::write) --writes_;
@@ -446,9 +446,10 @@ void Client::set_wake(std::int64_t at_ms) {
   wake_ms_ = at_ms;
 }
 
-// A ping that no leader confirmed is asked again.
+// What no leader confirmed is asked again: for a session, or a ping.
 void Client::on_wake() {
   wake_ms_ = 0;  // Sockets has taken it out.
+  if (phase_ == Phase::connecting) return ask_for_session();
   for (auto* call = head_; call != nullptr && call != next_; call = call->next) {
     if (call->turn == Call::Turn::ping && call->state == Call::State::queued) submit(*call);
   }

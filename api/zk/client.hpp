@@ -105,6 +105,7 @@ class Client final : public Sink, public Socket {
 
   // ---- client_session.cpp: the handshake, words, watches
   void connect(std::string_view frame);
+  void ask_for_session();
   void take_certificate();
   void on_connect_reply(const core::Reply& reply);
   void end_as_leaderless();

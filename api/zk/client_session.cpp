@@ -21,12 +21,15 @@ void Client::connect(std::string_view frame) {
   since_ms_ = edge_.sockets().now_ms();
   connection_ = edge_.gateway().connect(*this);
   if (edge_.is_leaderless()) return end_as_leaderless();
+  ask_for_session();
+}
+
+void Client::ask_for_session() {
   core::Request request;
   request.connection = connection_;
   request.id = RequestId(++last_request_);
   request.identities = identities_;
-  request.timeout_ms =
-      asked_.is_read_only ? edge_.options().read_only_after_ms : edge_.options().connect_timeout_ms;
+  request.timeout_ms = edge_.options().connect_timeout_ms;
   const auto ttl_ms = std::clamp<std::int64_t>(asked_.timeout_ms, edge_.options().timeout_ms_min,
                                                edge_.options().timeout_ms_max);
   if (!asked_.session) {
@@ -56,11 +59,12 @@ void Client::on_connect_reply(const core::Reply& reply) {
   }
   const bool is_gone = reply.code == Code::session_expired || reply.code == Code::not_found ||
                        reply.code == Code::bad_session_secret;
-  if (!is_gone) {
-    std::string why;
-    if (asked_.is_read_only && !edge_.gateway().is_ready(why)) return begin_read_only();
-    return close();  // Another member, or a later try, may do better.
+  // A change of the leader is waited for, if it is short enough.
+  if (reply.code == Code::no_leader) {
+    if (edge_.is_leaderless()) return end_as_leaderless();
+    return set_wake(edge_.sockets().now_ms() + edge_.options().ask_again_ms);
   }
+  if (!is_gone) return close();  // Another member, or a later try, may do better.
   put_refused(out_, asked_);
   is_ending_ = is_done_ = true;
 }

@@ -40,7 +40,7 @@ struct ZkOptions {
   std::int64_t request_timeout_ms = 30'000;  // Then the connection is closed.
   std::int64_t write_timeout_ms = 30'000;    // Without one byte of progress.
   std::int64_t linger_ms = 2'000;            // After the last answer: the client may read it.
-  std::int64_t ping_again_ms = 200;          // While there is no leader to confirm a ping.
+  std::int64_t ask_again_ms = 100;           // While there is no leader to confirm it.
   std::int64_t scan_ms = 1'000;
   std::int64_t drain_ms = 5'000;
 };

@@ -1,6 +1,7 @@
 """Read-only mode of ZooKeeper's protocol: what a member without a leader does for clients that ask
 for it, and what becomes of them when there is a leader again."""
 
+import time
 import unittest
 
 import zkwire
@@ -41,6 +42,31 @@ class ReadOnly(unittest.TestCase):
     def find_quorum(self):
         self.cluster[2].spawn()
         self.cluster.wait_ready(self.cluster[1])
+
+    def test_a_leader_that_comes_soon_is_waited_for(self):
+        def wire_of(cluster):
+            """How a client fares that comes before there is a leader, and how long that took."""
+            started = time.monotonic()
+            cluster[1].spawn()
+            wait_until(lambda: self.word_of(cluster[1], "ruok") == "imok", what="its port")
+            cluster[2].spawn()
+            with Wire(cluster[1].zookeeper_port) as wire:
+                wire.connect(read_only=True)
+                return wire.is_read_only, time.monotonic() - started
+        for _ in range(5):
+            cluster = ZkCluster(2, flags=("--zookeeper-words", "*"))
+            self.addCleanup(cluster.close)
+            is_read_only, took = wire_of(cluster)
+            if took < 2:
+                break
+        self.assertFalse(is_read_only)
+
+    @staticmethod
+    def word_of(member, name):
+        try:
+            return zkwire.word(member.zookeeper_port, name)
+        except OSError:
+            return ""
 
     def test_with_a_leader_nobody_is_read_only(self):
         wire = self.wire(read_only=True)
