@@ -57,6 +57,9 @@ class Gateway {
 
   // The last applied zxid, for answers that never reach the node (a 404 of a route).
   [[nodiscard]] virtual Zxid applied() const = 0;
+  // Whether these identities may read the node as it is now; true if there is none.
+  [[nodiscard]] virtual bool may_read(const std::string& path,
+                                      const Identities& identities) const = 0;
   // How old what this member has applied may be.
   [[nodiscard]] virtual std::int64_t staleness_ms() const = 0;
   // For how long it has known no leader.

@@ -43,6 +43,7 @@ class Client final : public Sink, public Socket {
 
   [[nodiscard]] ClientId id() const noexcept { return id_; }
   [[nodiscard]] const core::SessionCredential& session() const noexcept { return session_; }
+  [[nodiscard]] const Identities& identities() const noexcept { return identities_; }
   [[nodiscard]] const std::string& address() const noexcept { return caller_.address; }
   [[nodiscard]] std::size_t call_count() const noexcept { return count_; }
   [[nodiscard]] std::int64_t timeout_ms() const noexcept { return timeout_ms_; }

@@ -105,17 +105,17 @@ void WatchTable::drop(ClientId client) {
   clients_.erase(of_client);
 }
 
-// Fires what is registered at `at`, of one of these kinds; the event tells of `path`.
-void WatchTable::fire(std::string_view at, std::uint8_t kinds, EventType type,
-                      std::string_view path, Events& events) {
-  auto* place = find(at);
+// Fires what is registered at `path`, of one of these kinds.
+void WatchTable::fire(std::string_view path, std::uint8_t kinds, EventType type,
+                      const znode::Change& change, Events& events) {
+  auto* place = find(path);
   if (place == nullptr) return;
   bool has_emptied = false;
   for (auto& entry : place->entries) {
     if ((entry.kinds & kinds) == 0) continue;
     if (events.paths.empty() || events.paths.back() != path) events.paths.emplace_back(path);
-    events.fired.push_back({entry.client, type, events.paths.size() - 1});
     const auto gone = static_cast<std::uint8_t>(entry.kinds & kinds & kOneShot);
+    events.fired.push_back({entry.client, type, events.paths.size() - 1, gone == 0, &change});
     entry.kinds = static_cast<std::uint8_t>(entry.kinds & ~gone);
     count_ -= bits_of(gone);
     if (entry.kinds == 0) {
@@ -130,9 +130,10 @@ void WatchTable::fire(std::string_view at, std::uint8_t kinds, EventType type,
 
 // Recursive watches of these kinds at the path itself and above it, for clients that were not told
 // of it already. Who watches the root is not told of /.coord, which it does not see.
-void WatchTable::fire_recursive(std::uint8_t kinds, EventType type, std::string_view path,
+void WatchTable::fire_recursive(std::uint8_t kinds, EventType type, const znode::Change& change,
                                 Events& events) {
   if (recursive_ == 0) return;
+  const std::string_view path = change.path;
   absl::flat_hash_set<ClientId> told;
   for (auto i = first_; i < events.fired.size(); ++i) told.insert(events.fired[i].client);
   for (auto at = path;; at = znode::parent_of(at)) {
@@ -141,7 +142,7 @@ void WatchTable::fire_recursive(std::uint8_t kinds, EventType type, std::string_
       for (const auto& entry : place->entries) {
         if ((entry.kinds & kinds) == 0 || !told.insert(entry.client).second) continue;
         if (events.paths.empty() || events.paths.back() != path) events.paths.emplace_back(path);
-        events.fired.push_back({entry.client, type, events.paths.size() - 1});
+        events.fired.push_back({entry.client, type, events.paths.size() - 1, true, &change});
       }
     }
     if (at == "/") return;
@@ -155,23 +156,23 @@ void WatchTable::publish(const znode::ChangeBatch& batch, Events& events) {
     first_ = events.fired.size();
     switch (change.kind) {
       case znode::ChangeKind::created:
-        fire(path, data_watch | persistent_data_watch, EventType::created, path, events);
-        fire_recursive(recursive_data_watch, EventType::created, path, events);
+        fire(path, data_watch | persistent_data_watch, EventType::created, change, events);
+        fire_recursive(recursive_data_watch, EventType::created, change, events);
         break;
       case znode::ChangeKind::changed:
-        fire(path, data_watch | persistent_data_watch, EventType::changed, path, events);
-        fire_recursive(recursive_data_watch, EventType::changed, path, events);
+        fire(path, data_watch | persistent_data_watch, EventType::changed, change, events);
+        fire_recursive(recursive_data_watch, EventType::changed, change, events);
         break;
       case znode::ChangeKind::deleted:
-        fire(path, data_watch | child_watch | persistent_watch, EventType::deleted, path, events);
-        fire_recursive(recursive_watch, EventType::deleted, path, events);
+        fire(path, data_watch | child_watch | persistent_watch, EventType::deleted, change, events);
+        fire_recursive(recursive_watch, EventType::deleted, change, events);
         break;
       case znode::ChangeKind::acl:
         continue;
     }
     if (change.kind == znode::ChangeKind::changed || path == "/") continue;
     const auto parent = znode::parent_of(path);
-    fire(parent, child_watch | persistent_child_watch, EventType::children, parent, events);
+    fire(parent, child_watch | persistent_child_watch, EventType::children, change, events);
   }
 }
 

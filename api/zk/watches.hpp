@@ -49,6 +49,10 @@ class WatchTable {
     ClientId client = 0;
     EventType type = EventType::changed;
     std::size_t path = 0;  // Index into Events::paths.
+    // Only a watch that stays heard of it: it is for who may read what changed, as in ZooKeeper
+    // since 3.8.4 (CVE-2024-23944). Of `children` that is the node with that path, else `change`.
+    bool is_guarded = false;
+    const znode::Change* change = nullptr;  // Of the batch.
   };
   // Of one batch, in the order in which each client gets them.
   struct Events {
@@ -94,9 +98,10 @@ class WatchTable {
 
   [[nodiscard]] Place* find(std::string_view path) const;
   static std::vector<Entry>::iterator entry_of(Place& place, ClientId client);
-  void fire(std::string_view at, std::uint8_t kinds, EventType type, std::string_view path,
+  void fire(std::string_view at, std::uint8_t kinds, EventType type, const znode::Change& change,
             Events& events);
-  void fire_recursive(std::uint8_t kinds, EventType type, std::string_view path, Events& events);
+  void fire_recursive(std::uint8_t kinds, EventType type, const znode::Change& change,
+                      Events& events);
   void drop_if_empty(Place& place);
   void forget(Place& place, ClientId client);
 

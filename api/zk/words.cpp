@@ -209,8 +209,13 @@ void put_monitor(std::string& out, ZkEdge& edge, const core::Status& status, Ser
 void put_environment(std::string& out) {
   struct utsname system {};
   ::uname(&system);
-  add(out, "Environment:\nzookeeper.version={}\nhost.name={}\nos.name={}\nos.arch={}\n", kVersion,
-      system.nodename, system.sysname, system.machine);
+  add(out, "Environment:\nzookeeper.version={}\nhost.name={}\n", kVersion, system.nodename);
+  // Clients look for these lines. There is no such thing here, which ZooKeeper says so.
+  for (const auto* name : {"java.version", "java.vendor", "java.home", "java.class.path",
+                           "java.library.path", "java.io.tmpdir", "java.compiler"}) {
+    add(out, "{}=<not-available>\n", name);
+  }
+  add(out, "os.name={}\nos.arch={}\n", system.sysname, system.machine);
   static const std::string user = user_lines();
   std::error_code code;
   add(out, "os.version={}\n{}", system.release, user);

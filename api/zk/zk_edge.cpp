@@ -128,6 +128,7 @@ void ZkEdge::on_applied(const core::AppliedEvent& event) {
       last = &fired;
       const auto at = clients_.find(fired.client);
       COORD_CHECK(at != clients_.end(), "who watches is here", fired.client);
+      if (fired.is_guarded && !may_see(fired, at->second->identities())) continue;
       at->second->add_event(frame);
       told_.push_back(fired.client);
     }
@@ -138,6 +139,14 @@ void ZkEdge::on_applied(const core::AppliedEvent& event) {
       if (at != sessions_.end()) at->second->lose_session();
     }
   }
+}
+
+bool ZkEdge::may_see(const WatchTable::Fired& fired, const Identities& identities) const {
+  if (fired.type == EventType::children) {
+    return gateway_.may_read(events_.paths[fired.path], identities);
+  }
+  const auto& acl = fired.change->acl;
+  return acl.empty() || znode::is_allowed(acl, znode::Permission::read, identities);
 }
 
 void ZkEdge::flush() {

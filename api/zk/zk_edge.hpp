@@ -79,6 +79,7 @@ class ZkEdge final : public Sink {
  private:
   [[nodiscard]] std::unique_ptr<Socket> admit(int fd, Caller caller);
   void on_applied(const core::AppliedEvent& event);
+  [[nodiscard]] bool may_see(const WatchTable::Fired& fired, const Identities& identities) const;
 
   Gateway& gateway_;
   const ZkOptions options_;

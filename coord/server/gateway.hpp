@@ -31,6 +31,11 @@ class ServerGateway final : public api::Gateway {
     runner_.enqueue(core::Touched{session});
   }
   [[nodiscard]] Zxid applied() const override { return runner_.node().state().applied(); }
+  [[nodiscard]] bool may_read(const std::string& path,
+                              const Identities& identities) const override {
+    return runner_.node().state().tree().check_access(path, znode::Permission::read, identities) !=
+           Code::forbidden;
+  }
   [[nodiscard]] std::int64_t staleness_ms() const override { return runner_.node().staleness_ms(); }
   [[nodiscard]] std::int64_t leaderless_ms() const override {
     return runner_.node().leaderless_ms();

@@ -540,6 +540,27 @@ class Acls(ZooKeeperTest):
         self.assertEqual(other.auth("digest", b"super:secret"), 0)
         self.assertEqual(other.get(path)[1].buffer(), b"v")
 
+    def test_a_watch_that_stays_tells_of_what_its_client_may_read(self):
+        owner, other = self.wire(), self.wire()
+        owner.auth("digest", b"joe:secret")
+        top = self.node(owner)
+        secret, hidden = f"{top}/secret", f"{top}/hidden"
+        self.assertEqual(owner.create(hidden, entries=[(31, "auth", "")])[0], 0)
+        for wire in (owner, other):
+            self.assertEqual(wire.call(ADD_WATCH, buffer(top) + i32(1))[0], 0)
+            self.assertEqual(wire.call(ADD_WATCH, buffer(hidden) + i32(0))[0], 0)
+        other.exists(secret, watch=True)
+        self.assertEqual(owner.create(secret, entries=[(31, "auth", "")])[0], 0)
+        self.assertEqual(owner.create(f"{hidden}/a", entries=[(31, "auth", "")])[0], 0)
+        self.assertEqual(owner.set(secret, b"x")[0], 0)
+        self.assertEqual(owner.create(f"{top}/open")[0], 0)
+        self.assertEqual([owner.event() for _ in range(5)],
+                         [(CREATED, secret), (CREATED, f"{hidden}/a"), (CHILD, hidden),
+                          (CHANGED, secret), (CREATED, f"{top}/open")])
+        # What it asked for by name and once, as `exists` would tell it; and nothing else.
+        self.assertEqual([other.event(), other.event()],
+                         [(CREATED, secret), (CREATED, f"{top}/open")])
+
     def test_delete_asks_the_parent(self):
         wire = self.wire()
         top = self.node(wire)

@@ -78,6 +78,7 @@ class FakeGateway final : public Gateway {
     touched_session = credential.id;
   }
   Zxid applied() const override { return revision; }
+  bool may_read(const std::string&, const Identities&) const override { return true; }
   std::int64_t staleness_ms() const override { return 0; }
   std::int64_t leaderless_ms() const override { return leaderless_for_ms; }
   bool is_ready(std::string& why) const override {

@@ -147,5 +147,27 @@ TEST(WatchTable, RandomStepsKeepItWhole) {
   }
 }
 
+TEST(WatchTable, WhatOnlyAWatchThatStaysHearsIsGuarded) {
+  Table table;
+  table.watches.add(1, "/a", data_watch | persistent_watch);
+  table.watches.add(2, "/a", persistent_watch);
+  table.watches.add(3, "/", recursive_watch);
+  znode::ChangeBatch batch;
+  batch.changes.resize(2);
+  batch.changes[0].path = "/a";
+  batch.changes[1].kind = Kind::created;
+  batch.changes[1].path = "/a/b";
+  WatchTable::Events events;
+  table.watches.publish(batch, events);
+  std::vector<std::string> told;
+  for (const auto& fired : events.fired) {
+    told.push_back(std::to_string(fired.client) + (fired.is_guarded ? " if it may read " : " ") +
+                   events.paths[fired.path] + " of " + fired.change->path);
+  }
+  EXPECT_EQ(told, (Told{"1 /a of /a", "2 if it may read /a of /a", "3 if it may read /a of /a",
+                        "3 if it may read /a/b of /a/b", "1 if it may read /a of /a/b",
+                        "2 if it may read /a of /a/b"}));
+}
+
 }  // namespace
 }  // namespace coord::api::zk
