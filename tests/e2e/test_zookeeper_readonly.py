@@ -148,7 +148,7 @@ class ReadOnly(unittest.TestCase):
         self.await_read_only()
         held = {"session": open_since.session, "password": open_since.password}
         for fields in ({}, held):  # At once, as ZooKeeper that does not serve.
-            with Wire(self.port, seconds=6) as wire, self.assertRaises(Closed):
+            with Wire(self.port, seconds=9) as wire, self.assertRaises(Closed):
                 wire.connect(**fields)
         self.find_quorum()
         self.assertEqual(self.wire(**held).session, open_since.session)
