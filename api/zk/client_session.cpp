@@ -59,12 +59,15 @@ void Client::on_connect_reply(const core::Reply& reply) {
   }
   const bool is_gone = reply.code == Code::session_expired || reply.code == Code::not_found ||
                        reply.code == Code::bad_session_secret;
-  // A change of the leader is waited for, if it is short enough.
-  if (reply.code == Code::no_leader) {
+  if (!is_gone) {
+    // A change of the leader is waited for, if it is short enough. What was asked of the last one
+    // may be done all the same: a session that nobody knows runs out.
+    std::string why;
+    const bool may_pass = reply.code == Code::no_leader || !edge_.gateway().is_ready(why);
+    if (!may_pass) return close();  // Another member, or a later try, may do better.
     if (edge_.is_leaderless()) return end_as_leaderless();
     return set_wake(edge_.sockets().now_ms() + edge_.options().ask_again_ms);
   }
-  if (!is_gone) return close();  // Another member, or a later try, may do better.
   put_refused(out_, asked_);
   is_ending_ = is_done_ = true;
 }
