@@ -467,7 +467,7 @@ void Client::scan() {
   const auto& options = edge_.options();
   switch (phase_) {
     case Phase::connecting:
-      if (edge_.is_leaderless()) return end_as_leaderless();
+      if (edge_.is_leaderless()) return send_away();
       [[fallthrough]];
     case Phase::greeting:
     case Phase::word:
@@ -481,7 +481,7 @@ void Client::scan() {
         std::string why;
         if (edge_.gateway().is_ready(why) || now - since_ms_ >= timeout_ms_) return close();
       } else if (edge_.is_leaderless()) {
-        return end_as_leaderless();
+        return send_away();
       }
       break;
   }

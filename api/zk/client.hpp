@@ -109,7 +109,7 @@ class Client final : public Sink, public Socket {
   void ask_for_session();
   void take_certificate();
   void on_connect_reply(const core::Reply& reply);
-  void end_as_leaderless();
+  void send_away();
   void begin_read_only();
   void take_word(std::string_view word);
   void ask_for_word(core::Operation op);

@@ -20,7 +20,7 @@ void Client::connect(std::string_view frame) {
   phase_ = Phase::connecting;
   since_ms_ = edge_.sockets().now_ms();
   connection_ = edge_.gateway().connect(*this);
-  if (edge_.is_leaderless()) return end_as_leaderless();
+  if (edge_.is_leaderless()) return send_away();
   ask_for_session();
 }
 
@@ -65,16 +65,18 @@ void Client::on_connect_reply(const core::Reply& reply) {
     std::string why;
     const bool may_pass = reply.code == Code::no_leader || !edge_.gateway().is_ready(why);
     if (!may_pass) return close();  // Another member, or a later try, may do better.
-    if (edge_.is_leaderless()) return end_as_leaderless();
-    return set_wake(edge_.sockets().now_ms() + edge_.options().ask_again_ms);
+    const auto now = edge_.sockets().now_ms();
+    const auto waited = now - since_ms_;
+    if (edge_.is_leaderless() || waited >= edge_.options().read_only_after_ms) return send_away();
+    return set_wake(now + edge_.options().ask_again_ms);
   }
   put_refused(out_, asked_);
   is_ending_ = is_done_ = true;
 }
 
-// There has been no leader for too long. Another member may have one: who stays here would lose the
-// time in which the session can be taken there.
-void Client::end_as_leaderless() {
+// This member has not served for too long. Another one may: who stays here would lose the time in
+// which the session can be taken there.
+void Client::send_away() {
   if (phase_ == Phase::connecting && asked_.is_read_only) return begin_read_only();
   close();
 }

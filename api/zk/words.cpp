@@ -211,8 +211,7 @@ void put_environment(std::string& out) {
   ::uname(&system);
   add(out, "Environment:\nzookeeper.version={}\nhost.name={}\n", kVersion, system.nodename);
   // Clients look for these lines. There is no such thing here, which ZooKeeper says so.
-  for (const auto* name : {"java.version", "java.vendor", "java.home", "java.class.path",
-                           "java.library.path", "java.io.tmpdir", "java.compiler"}) {
+  for (const auto* name : {"java.version", "java.vendor", "java.home", "java.class.path"}) {
     add(out, "{}=<not-available>\n", name);
   }
   add(out, "os.name={}\nos.arch={}\n", system.sysname, system.machine);

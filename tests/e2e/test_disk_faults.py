@@ -11,6 +11,8 @@ from pathlib import Path
 
 from cluster import is_ready
 from harness import BUILD, Member, wait_until
+from zkwire import Wire
+from zookeeper import ZkMember
 
 MAGIC = b"coordWL1"  # coord/disk/wal_format.md
 FRAME = struct.Struct("<8s7Q")  # magic, checksum, segment, salt, generation, number, previous, size
@@ -200,7 +202,9 @@ class Full(DiskTest):
 
     def test_a_full_disk_refuses_writes_loses_nothing_and_serves_again(self):
         folder = self.mounted()
-        member = self.member(folder + "/data", flags=("--wal-segment", "8MiB")).start()
+        member = ZkMember(folder + "/data", flags=("--wal-segment", "8MiB"))
+        self.addCleanup(member.close)
+        member.start()
         self.assertEqual(member.put("/v1/tree/v", "").status, 201)
         # The log may take the rest for its next segment meanwhile, and then not one more is taken.
         self.assertEqual(member.put("/v1/tree/v/first", "x" * 1_000_000).status, 201)
@@ -226,6 +230,10 @@ class Full(DiskTest):
                 if len(refused) >= 10:
                     break
         self.assertGreaterEqual(len(refused), 10, "the disk never became full")
+        with Wire(member.zookeeper_port) as wire:  # Whoever would read only does.
+            wire.connect(read_only=True)
+            self.assertTrue(wire.is_read_only)
+            self.assertEqual(wire.exists("/v/first")[0], 0)
         self.assertEqual(member.get(f"/v1/tree/v/{acknowledged[0]}").status, 200)
         ballast.unlink()
         wait_until(lambda: member.put("/v1/tree/room", "x").status in (200, 201), 30,
